@@ -1,0 +1,97 @@
+"""COCO keypoint JSON (plain or gzipped): persons with every joint labelled."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from flexpose_ray.core.errors import DataError
+from flexpose_ray.core.poses import PoseSet
+from flexpose_ray.core.skeleton import BODY_15
+from flexpose_ray.io.datasets.reading import JointMap, ReadReport, finish, map_joints
+
+SIDES = ("left", "right")
+JOINTS = (
+    "nose",
+    *(
+        f"{side}_{part}"
+        for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+        for side in SIDES
+    ),
+)
+TO_BODY_15: JointMap = {
+    **{joint: (joint,) for joint in BODY_15.joints},
+    "head": ("nose",),
+    "neck": ("left_shoulder", "right_shoulder"),
+    "pelvis": ("left_hip", "right_hip"),
+}
+
+
+def read_coco(path: Path, joint_map: JointMap | None = None) -> tuple[PoseSet, ReadReport]:
+    """Read the persons of a COCO keypoint file whose needed joints are all labelled (v > 0).
+
+    Group is the image id, label is empty. Joint names come from the file's category; a file whose category names
+    the skeleton's own joints (as our export writes it) is read as it is.
+
+    Raises:
+        DataError: broken JSON, no keypoints, a wrong number of them, NaN, or no usable person.
+    """
+    found = _load(path)
+    annotations = found.get("annotations") if isinstance(found, dict) else None
+    if not isinstance(annotations, list):
+        raise DataError(path, 'no list "annotations" there', "give a COCO keypoint file (person_keypoints_*.json)")
+    persons = [a for a in annotations if isinstance(a, dict) and a.get("keypoints")]
+    if not persons:
+        raise DataError(path, f"none of {len(annotations)} annotations has keypoints", "give person_keypoints_*.json")
+    names = _joint_names(found)
+    row_names = [f"annotation {a.get('id', i)}" for i, a in enumerate(persons)]
+    flat = _flat(path, persons, row_names, 3 * len(names))
+    points_NS3 = np.array(flat, np.float64).reshape(len(persons), len(names), 3)
+    if joint_map is None:
+        joint_map = {j: (j,) for j in BODY_15.joints} if set(BODY_15.joints) <= set(names) else TO_BODY_15
+    unlabelled_NJ1 = map_joints(~(points_NS3[..., 2:] > 0), names, joint_map, str(path))
+    return finish(
+        str(path),
+        map_joints(points_NS3[..., :2], names, joint_map, str(path)),
+        np.array([str(a.get("image_id", name)) for a, name in zip(persons, row_names, strict=True)]),
+        np.full(len(persons), ""),
+        row_names=row_names,
+        complete_N=(unlabelled_NJ1 == 0).all((1, 2)),
+    )
+
+
+def _load(path: Path) -> object:
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        return json.loads(content)
+    except json.JSONDecodeError as e:
+        raise DataError(f"{path}, line {e.lineno}, column {e.colno}", f"broken JSON: {e.msg}", "repair the file") from e
+    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as e:
+        raise DataError(path, f"damaged file: {e}", "download it again") from e
+
+
+def _joint_names(found: dict) -> list[str]:
+    """The joint names of the first category that has any, COCO's own 17 otherwise."""
+    for category in found.get("categories") or []:
+        if isinstance(category, dict) and category.get("keypoints"):
+            return [str(name) for name in category["keypoints"]]
+    return list(JOINTS)
+
+
+def _flat(path: Path, persons: list[dict], row_names: list[str], wanted: int) -> list[list[float]]:
+    """The persons' keypoint lists, each checked to hold ``wanted`` numbers."""
+    flat = [a["keypoints"] for a in persons]
+    for row, values in zip(row_names, flat, strict=True):
+        if not isinstance(values, list) or len(values) != wanted:
+            size = len(values) if isinstance(values, list) else type(values).__name__
+            problem = f"found {size} keypoint numbers, expected {wanted} (x, y, v of {wanted // 3} joints)"
+            raise DataError(f"{path}, {row}", problem, "correct or delete this annotation")
+        if not all(type(v) in (int, float) for v in values):
+            raise DataError(f"{path}, {row}", "a keypoint is not a number", "correct or delete this annotation")
+    return flat
