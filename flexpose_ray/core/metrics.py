@@ -14,7 +14,7 @@ from flexpose_ray.core.errors import DataError
 
 MMD_MAX = 5000  # poses a side in MMD^2: all pairs are held once, 100 MB
 COPY_BOUND = 0.02  # mean joint distance in crop units under which a pose counts as a copy of a shot
-CHUNK = 1024  # rows of ``a`` compared with all of ``b`` at a time
+CHUNK = 256  # rows of ``a`` compared with all of ``b`` at a time: blocks that the allocator reuses
 
 
 def frechet_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> float:
