@@ -1,4 +1,4 @@
-"""Poses as points: crop to the canvas and back, flip, pose-mixup."""
+"""Poses as points: crop to the canvas and back, camera projection of 3D poses, flip, pose-mixup."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flexpose_ray.core.errors import DataError
 from flexpose_ray.core.skeleton import Skeleton
 
 CROP_FILL = 0.8  # the longer side of a pose's bounding box, as a share of the canvas
+FOCAL_PX = 1000.0
 
 
 def crop(pixels_NJ2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +28,9 @@ def crop(pixels_NJ2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     low_N2, high_N2 = pixels_NJ2.min(1), pixels_NJ2.max(1)
     scale_N = (high_N2 - low_N2).max(1) / CROP_FILL
     if (scale_N <= 0).any():
-        raise DataError(f"pose {int(np.argmin(scale_N))}", "all joints are in one point", "drop poses without extent first")
+        raise DataError(
+            f"pose {int(np.argmin(scale_N))}", "all joints are in one point", "drop poses without extent first"
+        )
     offset_N2 = (low_N2 + high_N2) / 2 - 0.5 * scale_N[:, None]
     keypoints_NJ2 = (pixels_NJ2 - offset_N2[:, None]) / scale_N[:, None, None]
     crop_N3 = np.concatenate([scale_N[:, None], offset_N2], 1)
@@ -38,6 +41,39 @@ def uncrop(keypoints_NJ2: np.ndarray, crop_N3: np.ndarray) -> np.ndarray:
     """Undo :func:`crop`: crop units back to pixels, float32."""
     scale_N11, offset_N12 = crop_N3[:, :1, None], crop_N3[:, None, 1:]
     return (keypoints_NJ2 * scale_N11 + offset_N12).astype(np.float32)
+
+
+def project(
+    world_NJ3: np.ndarray, yaw_N: np.ndarray, pitch_N: np.ndarray, distance_N: np.ndarray, focal_px: float = FOCAL_PX
+) -> np.ndarray:
+    """See every 3D pose through a pinhole camera that looks at the middle of its joints.
+
+    Args:
+        world_NJ3: joints in any length unit, y up.
+        yaw_N: the camera's way around the pose, radians; at 0 it stands on the positive z side, at pi / 2 on the
+            positive x side.
+        pitch_N: how far it looks down, radians.
+        distance_N: camera to the middle of the joints, in the unit of ``world_NJ3``.
+        focal_px: focal length in pixels; it only sets the unit of the result.
+
+    Returns:
+        pixels_NJ2: float64, x to the right, y down, the middle of the joints at (0, 0).
+
+    Raises:
+        DataError: a joint is not in front of the camera.
+    """
+    world_NJ3 = np.asarray(world_NJ3, np.float64)
+    x_NJ, y_NJ, z_NJ = np.moveaxis(world_NJ3 - world_NJ3.mean(1, keepdims=True), 2, 0)
+    yaw_N1, pitch_N1 = (np.broadcast_to(angle, len(world_NJ3))[:, None] for angle in (yaw_N, pitch_N))
+    right_NJ = np.cos(yaw_N1) * x_NJ - np.sin(yaw_N1) * z_NJ
+    near_NJ = np.sin(yaw_N1) * x_NJ + np.cos(yaw_N1) * z_NJ
+    up_NJ = np.cos(pitch_N1) * y_NJ - np.sin(pitch_N1) * near_NJ
+    near_NJ = np.sin(pitch_N1) * y_NJ + np.cos(pitch_N1) * near_NJ
+    depth_NJ = np.broadcast_to(distance_N, len(world_NJ3))[:, None] - near_NJ
+    if (depth_NJ <= 0).any():
+        row = int((depth_NJ <= 0).any(1).argmax())
+        raise DataError(f"pose {row}", "a joint is behind the camera", "put the camera further away")
+    return focal_px * np.stack([right_NJ, -up_NJ], 2) / depth_NJ[..., None]
 
 
 def flip(keypoints_NJ2: np.ndarray, skeleton: Skeleton) -> np.ndarray:

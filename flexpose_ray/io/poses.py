@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from flexpose_ray.core.errors import DataError
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.skeleton import get_skeleton
+from flexpose_ray.io.store import Store, open_store
 
 FORMAT = "1"
 SKELETON_KEY, FORMAT_KEY = b"flexpose.skeleton", b"flexpose.format"
@@ -22,17 +22,23 @@ def write_poses(uri: str | Path, poses: PoseSet) -> None:
 
     Columns: ``keypoints`` FixedSizeList<float32>[2J] in crop units, ``crop`` FixedSizeList<float32>[3] (scale and
     offset back to pixels), ``group`` and ``label`` strings; skeleton and format version stand in the schema's metadata.
+
+    Raises:
+        StorageError: storage that cannot be written.
     """
-    _put(uri, poses_to_bytes(poses))
+    store, name = _locate(uri)
+    store.put(name, poses_to_bytes(poses))
 
 
 def read_poses(uri: str | Path) -> PoseSet:
     """Read a pose set that :func:`write_poses` wrote.
 
     Raises:
-        DataError: not there, not Parquet, or not a pose set of this format.
+        StorageError: not there, or storage that cannot be read.
+        DataError: not Parquet, or not a pose set of this format.
     """
-    return poses_from_bytes(_get(uri), str(uri))
+    store, name = _locate(uri)
+    return poses_from_bytes(store.get(name), str(uri))
 
 
 def poses_to_bytes(poses: PoseSet) -> bytes:
@@ -81,16 +87,9 @@ def _floats(lists: pa.ChunkedArray) -> np.ndarray:
     return lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
 
 
-def _put(uri: str | Path, content: bytes) -> None:
-    """Write whole or not at all."""
-    path = Path(uri)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
-
-
-def _get(uri: str | Path) -> bytes:
-    if not Path(uri).is_file():
-        raise DataError(uri, "no such pose set", "make one with `flexpose prepare`")
-    return Path(uri).read_bytes()
+def _locate(uri: str | Path) -> tuple[Store, str]:
+    """The store that holds the file, and the file's key there."""
+    folder, _, name = str(uri).rpartition("/")
+    if not name:
+        raise DataError(uri, "names a folder, expected a file", "write it like sets/poses.parquet")
+    return open_store(folder or ("/" if str(uri).startswith("/") else ".")), name

@@ -9,33 +9,53 @@ from pathlib import Path
 from flexpose_ray.core.errors import ConfigError, DataError
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.io.datasets.coco import read_coco
-from flexpose_ray.io.datasets.reading import ReadReport
+from flexpose_ray.io.datasets.mapping import read_mapping
+from flexpose_ray.io.datasets.penn import read_penn
+from flexpose_ray.io.datasets.reading import ReadReport, summarise
+from flexpose_ray.io.datasets.synthetic import sample_synthetic
+from flexpose_ray.io.datasets.table import read_table
+from flexpose_ray.io.poses import read_poses
 
 __all__ = ["KINDS", "ReadReport", "read_source"]
 
-KINDS = ("coco",)
+READERS = {"coco": read_coco, "penn": read_penn, "table": read_table}
+MAPPED = ("coco", "table")  # the kinds whose joint names vary from file to file
+KINDS = (*READERS, "poses", "synthetic")
 
 
-def read_source(source: str, mapping: str | None = None) -> tuple[PoseSet, ReadReport]:
+def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet, ReadReport]:
     """Read a set of annotations into poses.
 
     Args:
         source: ``KIND:PATH``; the path may hold environment variables, as in ``coco:${DATA}/person_keypoints.json``.
-        mapping: YAML file from skeleton joints to the set's own joints.
+            ``poses:URI`` reads a pose set of ours, ``synthetic:NAME?count=2000&seed=0`` makes one.
+        mapping: YAML file from a skeleton's joints to the set's own, for ``coco`` and ``table``.
 
     Raises:
-        ConfigError: unknown kind, unset environment variable.
+        ConfigError: unknown kind, unset environment variable, a mapping that is broken or has no use here.
         DataError: a missing or unreadable file, or poses that cannot be used.
     """
     kind, colon, rest = source.partition(":")
     if not colon or kind not in KINDS:
-        raise ConfigError(
-            f"source {source!r}", f"{kind!r} is no kind of source", f"write KIND:PATH with {', '.join(KINDS)}"
-        )
-    path = Path(_expand(rest, source))
+        problem = f"{kind!r} is no kind of source" if colon else "no KIND: in front of the path"
+        raise ConfigError(f"source {source!r}", problem, f"write KIND:PATH, KIND one of {', '.join(KINDS)}")
+    if mapping is not None and kind not in MAPPED:
+        raise ConfigError("mapping", f"has no use with {kind}", f"leave it out, it goes with {' and '.join(MAPPED)}")
+    if kind == "synthetic":
+        poses = sample_synthetic(rest)
+        return poses, summarise(source, poses)
+    place = _expand(rest, source)
+    if kind == "poses":
+        poses = read_poses(place)
+        return poses, summarise(place, poses)
+    path = Path(place)
     if not path.exists():
         raise DataError(path, "no such file or folder", "check the path of the source")
-    return read_coco(path)
+    if kind != "penn" and not path.is_file():
+        raise DataError(path, "is a folder, expected a file", f"give the {kind} file itself")
+    if mapping is not None:
+        return READERS[kind](path, read_mapping(mapping))
+    return READERS[kind](path)
 
 
 def _expand(path: str, source: str) -> str:

@@ -11,24 +11,11 @@ import numpy as np
 
 from flexpose_ray.core.errors import DataError
 from flexpose_ray.core.poses import PoseSet
-from flexpose_ray.core.skeleton import BODY_15
-from flexpose_ray.io.datasets.reading import JointMap, ReadReport, finish, map_joints
+from flexpose_ray.io.datasets.reading import IDENTITY_15, LIMBS_TO_15, JointMap, ReadReport, finish
 
-SIDES = ("left", "right")
-JOINTS = (
-    "nose",
-    *(
-        f"{side}_{part}"
-        for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-        for side in SIDES
-    ),
-)
-TO_BODY_15: JointMap = {
-    **{joint: (joint,) for joint in BODY_15.joints},
-    "head": ("nose",),
-    "neck": ("left_shoulder", "right_shoulder"),
-    "pelvis": ("left_hip", "right_hip"),
-}
+PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+JOINTS = ["nose"] + [f"{side}_{part}" for part in PARTS for side in ("left", "right")]
+TO_15 = LIMBS_TO_15 | {"head": ("nose",)}
 
 
 def read_coco(path: Path, joint_map: JointMap | None = None) -> tuple[PoseSet, ReadReport]:
@@ -52,15 +39,16 @@ def read_coco(path: Path, joint_map: JointMap | None = None) -> tuple[PoseSet, R
     flat = _flat(path, persons, row_names, 3 * len(names))
     points_NS3 = np.array(flat, np.float64).reshape(len(persons), len(names), 3)
     if joint_map is None:
-        joint_map = {j: (j,) for j in BODY_15.joints} if set(BODY_15.joints) <= set(names) else TO_BODY_15
-    unlabelled_NJ1 = map_joints(~(points_NS3[..., 2:] > 0), names, joint_map, str(path))
+        joint_map = IDENTITY_15 if set(IDENTITY_15) <= set(names) else TO_15
     return finish(
         str(path),
-        map_joints(points_NS3[..., :2], names, joint_map, str(path)),
-        np.array([str(a.get("image_id", name)) for a, name in zip(persons, row_names, strict=True)]),
-        np.full(len(persons), ""),
+        points_NS3[..., :2],
+        names,
+        joint_map,
+        group_N=np.array([str(a.get("image_id", name)) for a, name in zip(persons, row_names, strict=True)]),
+        label_N=np.full(len(persons), ""),
         row_names=row_names,
-        complete_N=(unlabelled_NJ1 == 0).all((1, 2)),
+        missing_NS=~(points_NS3[..., 2] > 0),
     )
 
 
@@ -81,7 +69,7 @@ def _joint_names(found: dict) -> list[str]:
     for category in found.get("categories") or []:
         if isinstance(category, dict) and category.get("keypoints"):
             return [str(name) for name in category["keypoints"]]
-    return list(JOINTS)
+    return JOINTS
 
 
 def _flat(path: Path, persons: list[dict], row_names: list[str], wanted: int) -> list[list[float]]:
