@@ -1,0 +1,222 @@
+"""The commit protocol of a data set: which shards it has, once and for all, whoever wrote them in whatever order.
+
+    run.json                          what every pose depends on; pinned by the first command, compared by later ones
+    shards/<index>-<sha16>.parquet    named by their content: writing one twice changes nothing
+    commits/<index>-<rows>.json       put if absent: a shard counts from here on, with these bytes and no others
+    manifests/v<number>.json          put if absent: the shards that readers see; the newest manifest is the data set
+
+A shard's identity is its index and its number of rows, since the last shard of a data set may be shorter: when the
+data set grows, that shard is rendered again in full, beside the short one that older manifests still name.
+Nothing here holds a time, a host or a path, so two runs of one command leave the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version as installed
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flexpose_ray.core.errors import ConfigError, DataError, NonDeterminismError, StorageError
+from flexpose_ray.io.shards import decode_shard
+from flexpose_ray.io.store import MissingKeyError, Store
+
+RUN_KEY = "run.json"
+LIBRARIES = ("flexpose-ray", "numpy", "opencv-python-headless", "pyarrow", "torch")  # bytes may differ between versions
+READERS = 4  # shards or commits in flight at a time
+
+
+class ShardId(NamedTuple):
+    """Shard ``index`` of ``rows`` poses."""
+
+    index: int
+    rows: int
+
+    @property
+    def commit_key(self) -> str:
+        return f"commits/{self.index:08d}-{self.rows}.json"
+
+
+class Problem(NamedTuple):
+    """What is wrong with one shard of a data set: ``key`` is the object to look at."""
+
+    shard: ShardId
+    key: str
+    problem: str
+
+
+def plan_shards(count: int, shard_size: int) -> list[ShardId]:
+    """The shards that make up ``count`` poses; the last one may be shorter."""
+    return [ShardId(i, min(shard_size, count - i * shard_size)) for i in range(-(-count // shard_size))]
+
+
+def canonical_json(value: Any) -> bytes:
+    """One rendering a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def pin_run(store: Store, run: dict[str, Any]) -> None:
+    """Record what the data set depends on, or check that it is what was recorded.
+
+    Raises:
+        ConfigError: the data set was started with other values; all of them are named.
+        StorageError: the server ignores conditional writes, on which the protocol rests.
+    """
+    data = canonical_json(run)
+    if store.put_if_absent(RUN_KEY, data) and store.put_if_absent(RUN_KEY, data):
+        problem = "the server overwrites an object although it was told not to (If-None-Match: *)"
+        raise StorageError(store.uri, problem, "use a server with conditional writes, or a folder")
+    pinned, asked = _flat(_read_json(store, RUN_KEY)), _flat(json.loads(data))
+    missing = object()
+    differing = [key for key in sorted(pinned | asked) if pinned.get(key, missing) != asked.get(key, missing)]
+    if differing:
+        told = [f"{key} was {pinned.get(key, 'absent')} and is now {asked.get(key, 'absent')}" for key in differing]
+        hint = "repeat the first command's values to continue it, or choose another place for a new data set"
+        raise ConfigError(f"{store.uri}/{RUN_KEY}", f"belongs to another run: {'; '.join(told)}", hint)
+
+
+def commit_shard(store: Store, shard_index: int, data: bytes, stats: dict[str, Any]) -> str:
+    """Write a shard and commit it; the same bytes again are fine.
+
+    Args:
+        store: the data set.
+        shard_index: which shard.
+        data: its Parquet bytes.
+        stats: ``rows`` and whatever else later steps want to know without opening the shard; JSON values.
+
+    Returns:
+        The bytes' sha256.
+
+    Raises:
+        NonDeterminismError: the shard is committed with other bytes. The earlier ones stay.
+    """
+    shard = ShardId(shard_index, stats["rows"])
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = f"shards/{shard_index:08d}-{sha256[:16]}.parquet"
+    commit = {"index": shard.index, "rows": shard.rows, "shard": key, "sha256": sha256, "bytes": len(data)}
+    store.put(key, data)
+    if store.put_if_absent(shard.commit_key, canonical_json(commit | {"stats": stats})):
+        return sha256
+    before = _read_json(store, shard.commit_key)["sha256"]
+    if before != sha256:
+        store.delete(key)
+        problem = f"committed with sha256 {before[:16]}, rendered again with {sha256[:16]}"
+        hint = "continue with the same library versions on the same kind of machine, or start a new data set"
+        raise NonDeterminismError(f"{store.uri}/{shard.commit_key}", problem, hint)
+    return sha256
+
+
+def committed(store: Store) -> set[ShardId]:
+    """All committed shards, from one listing."""
+    names = (re.fullmatch(r"commits/(\d+)-(\d+)\.json", key) for key in store.list("commits/"))
+    return {ShardId(int(name[1]), int(name[2])) for name in names if name}
+
+
+def read_commits(store: Store, shards: Iterable[ShardId]) -> list[dict[str, Any]]:
+    """The commits of ``shards``, in that order.
+
+    Raises:
+        MissingKeyError: one of them is not committed.
+    """
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(lambda shard: _read_json(store, shard.commit_key), shards))
+
+
+def publish(store: Store, shards: list[ShardId]) -> dict[str, Any]:
+    """Make ``shards``, all committed, the data set that readers see.
+
+    Returns:
+        The newest manifest: a new version, or the present one where it says the same already.
+
+    Raises:
+        MissingKeyError: a shard is not committed, or nothing was pinned.
+    """
+    content = {
+        "count": sum(shard.rows for shard in shards),
+        "run": _read_json(store, RUN_KEY),
+        "shards": read_commits(store, shards),
+    }
+    while True:
+        newest = _newest_manifest(store)
+        if newest is not None and all(newest[key] == value for key, value in content.items()):
+            return newest
+        number = newest["version"] + 1 if newest else 1
+        manifest = content | {"version": number, "libraries": {name: installed(name) for name in LIBRARIES}}
+        if store.put_if_absent(f"manifests/v{number:05d}.json", canonical_json(manifest)):
+            return manifest
+
+
+def read_manifest(store: Store) -> dict[str, Any]:
+    """The newest manifest: ``version``, ``count``, ``run``, ``libraries`` and ``shards`` (their commits, in order).
+
+    Raises:
+        MissingKeyError: nothing is published there.
+    """
+    manifest = _newest_manifest(store)
+    if manifest is None:
+        hint = "check the address; an unfinished data set is continued by the command that began it"
+        raise MissingKeyError(store.uri, "no published data set here", hint)
+    return manifest
+
+
+def iter_shards(store: Store) -> Iterator[dict[str, np.ndarray | list[bytes]]]:
+    """Decode the shards of the newest manifest one after another, in order.
+
+    Raises:
+        DataError: a shard's bytes are not those that were committed.
+    """
+    for entry in read_manifest(store)["shards"]:
+        data, where = store.get(entry["shard"]), f"{store.uri}/{entry['shard']}"
+        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+            raise DataError(where, "other bytes than were committed", f"run `flexpose repair {store.uri}`")
+        yield decode_shard(data, where)
+
+
+def verify(store: Store) -> list[Problem]:
+    """Hash every shard of the newest manifest again, compare it and its commit; an empty list is a sound data set."""
+
+    def check(entry: dict[str, Any]) -> Iterable[Problem]:
+        shard = ShardId(entry["index"], entry["rows"])
+        try:
+            if hashlib.sha256(store.get(entry["shard"])).hexdigest() != entry["sha256"]:
+                return [Problem(shard, entry["shard"], "other bytes than were committed")]
+        except MissingKeyError:
+            return [Problem(shard, entry["shard"], "missing")]
+        try:
+            if _read_json(store, shard.commit_key) != entry:
+                return [Problem(shard, shard.commit_key, "not what the manifest says")]
+        except MissingKeyError:
+            return [Problem(shard, shard.commit_key, "missing")]
+        return []
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return [problem for found in pool.map(check, read_manifest(store)["shards"]) for problem in found]
+
+
+def _newest_manifest(store: Store) -> dict[str, Any] | None:
+    keys = [key for key in store.list("manifests/") if re.fullmatch(r"manifests/v\d{5}\.json", key)]
+    return _read_json(store, keys[-1]) if keys else None
+
+
+def _read_json(store: Store, key: str) -> dict[str, Any]:
+    where, data = f"{store.uri}/{key}", store.get(key)
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise StorageError(where, f"broken JSON: {error}", "remove it and repeat the command that made it") from error
+    if not isinstance(value, dict):
+        raise StorageError(where, "JSON, but no object", "remove it and repeat the command that made it")
+    return value
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots, so that a difference is named exactly."""
+    leaves = {}
+    for key, value in tree.items():
+        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves

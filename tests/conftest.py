@@ -1,0 +1,45 @@
+"""What tests of several floors share: an S3 server over HTTP, stores of both kinds, one Ray."""
+
+from __future__ import annotations
+
+import uuid
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from flexpose_ray.io.store import Store, open_store
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """URL of an S3 server on loopback; every process that is started from here on talks to it."""
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    with pytest.MonkeyPatch.context() as env:
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
+            env.delenv(name, raising=False)
+        env.setenv("AWS_ENDPOINT_URL", url)
+        env.setenv("AWS_ACCESS_KEY_ID", "nobody")
+        env.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+        env.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        env.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        env.setenv("AWS_CONFIG_FILE", "/dev/null")
+        env.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        yield url
+    server.stop()
+
+
+@pytest.fixture
+def s3_uri(s3_server: str) -> str:
+    """An empty place in a bucket of its own."""
+    bucket = f"test-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/some/place"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request, tmp_path) -> Store:
+    """The same empty store as a folder and as a bucket."""
+    return open_store(tmp_path / "store" if request.param == "folder" else request.getfixturevalue("s3_uri"))
