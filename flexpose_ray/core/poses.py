@@ -38,6 +38,9 @@ class PoseSet:
             fill(self, "group_N", np.array([str(i) for i in range(n)]))
         if self.label_N is None:
             fill(self, "label_N", np.full(n, "", dtype="<U1"))
+        fill(self, "crop_N3", np.asarray(self.crop_N3, np.float32))
+        fill(self, "group_N", np.asarray(self.group_N, np.str_))
+        fill(self, "label_N", np.asarray(self.label_N, np.str_))
         self.validate()
 
     def validate(self) -> None:
@@ -51,7 +54,9 @@ class PoseSet:
             )
         bad = ~np.isfinite(self.keypoints_NJ2).all((1, 2))
         if bad.any():
-            raise DataError(f"pose {int(bad.argmax())}", "keypoints hold NaN or infinity", "drop or complete such poses")
+            raise DataError(
+                f"pose {int(bad.argmax())}", "keypoints hold NaN or infinity", "drop or complete such poses"
+            )
         for name in ("crop_N3", "group_N", "label_N"):
             if len(getattr(self, name)) != len(self):
                 raise DataError("pose set", f"{name} has {len(getattr(self, name))} rows for {len(self)} poses")
@@ -84,7 +89,13 @@ class PoseSet:
         return self.take(~out), self.take(out)
 
     def pick_shots(self, per_label: int, seed: int = 0) -> PoseSet:
-        """``per_label`` poses of every label, each from another group where there are enough groups."""
+        """``per_label`` poses of every label, each from another group where there are enough groups.
+
+        Raises:
+            DataError: there is no pose to pick, or less than one is asked for.
+        """
+        if per_label < 1 or not len(self):
+            raise DataError("shots", f"cannot pick {per_label} a label from {len(self)} poses", "ask for at least one")
         rng = np.random.default_rng(seed)
         rows = []
         for label in np.unique(self.label_N):
