@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from flexpose_ray.core.errors import DataError
 from flexpose_ray.core.poses import PoseSet
-from flexpose_ray.core.skeleton import get_skeleton
+from flexpose_ray.core.skeleton import Skeleton, get_skeleton
 from flexpose_ray.io.store import Store, open_store
 
 FORMAT = "1"
@@ -43,16 +43,16 @@ def read_poses(uri: str | Path) -> PoseSet:
 
 def poses_to_bytes(poses: PoseSet) -> bytes:
     """Render a pose set as Parquet; the same poses give the same bytes under the same pyarrow."""
-    width = 2 * poses.skeleton.n_joints
-    columns = {
-        "keypoints": pa.FixedSizeListArray.from_arrays(pa.array(poses.keypoints_NJ2.reshape(-1)), width),
-        "crop": pa.FixedSizeListArray.from_arrays(pa.array(np.float32(poses.crop_N3).reshape(-1)), 3),
-        "group": pa.array(poses.group_N.astype(str), pa.string()),
-        "label": pa.array(poses.label_N.astype(str), pa.string()),
-    }
-    table = pa.table(columns).replace_schema_metadata(
-        {SKELETON_KEY: poses.skeleton_name.encode(), FORMAT_KEY: FORMAT.encode()}
-    )
+    schema = _schema(poses.skeleton)
+    columns = [
+        pa.FixedSizeListArray.from_arrays(
+            pa.array(poses.keypoints_NJ2.reshape(-1)), type=schema.field("keypoints").type
+        ),
+        pa.FixedSizeListArray.from_arrays(pa.array(poses.crop_N3.reshape(-1)), type=schema.field("crop").type),
+        pa.array(poses.group_N, pa.string()),
+        pa.array(poses.label_N, pa.string()),
+    ]
+    table = pa.table(columns, schema=schema)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=65_536)
     return sink.getvalue().to_pybytes()
@@ -70,8 +70,9 @@ def poses_from_bytes(content: bytes, where: str) -> PoseSet:
         problem = f"pose set of format {version!r}, expected {FORMAT!r}" if version else "Parquet, but not a pose set"
         raise DataError(where, problem, "make one with `flexpose prepare`")
     skeleton = get_skeleton(metadata.get(SKELETON_KEY, b"").decode())
-    if table.schema.names != ["keypoints", "crop", "group", "label"]:
-        raise DataError(where, f"columns {table.schema.names} are not a pose set's", "make one with `flexpose prepare`")
+    if not table.schema.equals(_schema(skeleton)):
+        problem = f"columns {', '.join(f'{f.name} {f.type}' for f in table.schema)} are not a pose set's"
+        raise DataError(where, problem, "make one with `flexpose prepare`")
     if any(column.null_count for column in table.columns):
         raise DataError(where, "empty cells in a pose set", "make it anew with `flexpose prepare`")
     return PoseSet(
@@ -81,6 +82,16 @@ def poses_from_bytes(content: bytes, where: str) -> PoseSet:
         np.array(table["group"].to_pylist(), dtype=np.str_),
         np.array(table["label"].to_pylist(), dtype=np.str_),
     )
+
+
+def _schema(skeleton: Skeleton) -> pa.Schema:
+    fields = {
+        "keypoints": pa.list_(pa.float32(), 2 * skeleton.n_joints),
+        "crop": pa.list_(pa.float32(), 3),
+        "group": pa.string(),
+        "label": pa.string(),
+    }
+    return pa.schema(fields, {SKELETON_KEY: skeleton.name.encode(), FORMAT_KEY: FORMAT.encode()})
 
 
 def _floats(lists: pa.ChunkedArray) -> np.ndarray:

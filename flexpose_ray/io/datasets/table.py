@@ -87,12 +87,15 @@ def _read_columns(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarr
     try:
         if path.suffix == ".csv":
             options = pa.csv.ConvertOptions(column_types=text, null_values=["", "nan", "NaN", "NA"])
-            table = pa.csv.read_csv(path, convert_options=options)
+            in_order = pa.csv.ReadOptions(use_threads=False)  # so that errors know the row
+            table = pa.csv.read_csv(path, in_order, convert_options=options)
         else:
             table = pa.parquet.read_table(path)
     except (pa.ArrowException, OSError) as e:
         raise DataError(
-            path, f"not a readable table: {e}", "see that every line has as many cells as the header"
+            path,
+            f"not a readable table: {' '.join(str(e).split())}",
+            "see that every line has as many cells as the header",
         ) from e
     columns = table.column_names
     names = [c.removesuffix("_x") for c in columns if c.endswith("_x") and f"{c.removesuffix('_x')}_y" in columns]
