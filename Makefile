@@ -1,0 +1,35 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint bench
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Without a GPU the plain torch of Linux brings gigabytes of CUDA libraries; an index of CPU builds spares them.
+TORCH_INDEX ?=
+torch_index := $(if $(TORCH_INDEX),$(if $(shell command -v nvidia-smi),,--extra-index-url $(TORCH_INDEX)))
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo "TORCH_INDEX=URL     pip index of CPU builds of torch, used where no GPU is"
+
+demo: .venv/installed  ## make a small data set of a synthetic activity, from training to report
+	$(BIN)/flexpose pipeline quickstart
+
+test: .venv/installed  ## all tests; those on real data need FLEXPOSE_DATA
+	$(BIN)/python -m pytest
+
+test-fast: .venv/installed  ## the tests that take no whole run
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: .venv/installed  ## style, formatting and the floors of the package
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+bench: .venv/installed  ## the measured ratios, one table a benchmark
+	$(BIN)/python -m pytest tests/bench -s
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install $(torch_index) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install -c constraints.txt -e '.[dev]'
+	touch $@
