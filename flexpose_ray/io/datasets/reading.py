@@ -77,13 +77,15 @@ def finish(
         min_extent: a pose with a shorter longer side is dropped as too small.
 
     Raises:
-        DataError: a joint that the map names is not in the source, a labelled joint is NaN or infinite, or no pose
-            is left.
+        DataError: a joint that the map names is not in the source or is there twice, a labelled joint is NaN or
+            infinite, or no pose is left.
     """
     absent = sorted({name for parts in joint_map.values() for name in parts} - set(names))
     if absent:
         problem = f"no joint {absent[0]!r} there, found {', '.join(names)}"
         raise DataError(source, problem, "map the joints you have with --mapping")
+    if len(set(names)) < len(names):
+        raise DataError(source, f"two joints have one name among {', '.join(names)}", "give every joint its own name")
     columns = [[names.index(name) for name in parts] for parts in joint_map.values()]
     pixels_NJ2 = np.stack([points_NS2[:, parts].mean(1) for parts in columns], 1)
     incomplete_N = np.zeros(len(points_NS2), bool)

@@ -199,12 +199,20 @@ def test_a_damaged_file_is_refused(tmp_path, name, content):
         ({"keypoints": np.zeros((5, 15, 3))}, r"expected numbers \(N, J, 2\)"),
         ({"keypoints": np.full((5, 15, 2), "a")}, r"expected numbers \(N, J, 2\)"),
         ({"keypoints": PIXELS_NJ2, "joints": np.array(["a"])}, "1 names for 15 joints"),
+        ({"keypoints": np.ones((2, 16, 2)), "joints": np.array([*BODY_15.joints, "head"])}, "two joints have one name"),
         ({"keypoints": PIXELS_NJ2, "label": np.array(["a"])}, r"label has shape \(1,\) for 5 poses"),
     ],
 )
 def test_npz_of_another_shape_is_refused(tmp_path, arrays, problem):
     np.savez(tmp_path / "p.npz", **arrays)
     with pytest.raises(DataError, match=problem):
+        read_table(tmp_path / "p.npz")
+
+
+def test_a_bare_array_under_the_name_of_an_npz_is_refused(tmp_path):
+    with open(tmp_path / "p.npz", "wb") as file:
+        np.save(file, PIXELS_NJ2)
+    with pytest.raises(DataError, match=r"not a readable \.npz"):
         read_table(tmp_path / "p.npz")
 
 
