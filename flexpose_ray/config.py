@@ -1,0 +1,243 @@
+"""Recipes: one frozen, checked model for everything that a run depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from flexpose_ray.core.errors import ConfigError
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"  # names become folders, object keys and job names
+Layers = Literal["all"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AlphaConfig(Section):
+    """How skeletons are drawn; see core/alpha.py."""
+
+    size: Literal[8, 16, 32, 64, 128, 256] = 64
+    channels: Literal[1, 3] = 3
+    profile: Literal["gaussian", "line"] = "gaussian"
+    width: float = Field(1 / 32, gt=0, le=0.5)
+
+
+class NetworkConfig(Section):
+    """Sizes of generator and discriminator; see core/generator.py."""
+
+    z_size: Count = 128
+    w_size: Count = 128
+    depth: Count = 4
+    base: Count = 1024
+    most: Count = 128
+
+
+class BetaConfig(Section):
+    """beta's size and training; see core/beta.py."""
+
+    width: Count = 24
+    steps: Count = 3000
+    batch: Count = 64
+    lr: float = Field(2e-3, gt=0)
+
+
+class PretrainConfig(Section):
+    """Pretraining of g_s and beta on the source poses."""
+
+    alpha: AlphaConfig = AlphaConfig()
+    network: NetworkConfig = NetworkConfig()
+    beta: BetaConfig = BetaConfig()
+    kimg: float = Field(500, gt=0, description="thousands of images to train on; may grow between runs")
+    batch: Count = 32
+    lr: float = Field(0.002, gt=0)
+    r1_gamma: float = Field(10.0, ge=0)
+    r1_every: Count = 16
+    ema_kimg: float = Field(5.0, ge=0)
+    augment_target: float | None = Field(0.6, ge=0, le=1)
+    bf16: bool | Literal["auto"] = "auto"
+    held_out: float = Field(0.1, gt=0, lt=1, description="share of the source's groups kept for FD")
+    report_kimg: float = Field(2, gt=0, description="a progress line every so many kimg")
+    eval_kimg: float = Field(20, gt=0, description="FD, sample grid and checkpoint every so many kimg")
+    eval_samples: int = Field(5000, ge=64)
+    workers: Count = Field(1, description="Ray Train workers; may change between runs")
+    threads: int | None = Field(None, ge=1, description="torch threads a worker on CPU; all cores by default")
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _batch_splits(self):
+        if self.batch % (4 * self.workers):
+            raise ValueError(f"batch {self.batch} is no multiple of 4 x workers ({self.workers})")
+        return self
+
+
+class AdaptConfig(Section):
+    """Adaptation of g_s to the shots: what tau holds and how it is trained (paper section 3.3)."""
+
+    layers: Layers = (1, 2, 3, 4, 5)
+    bias: bool = True
+    loss: Literal["moments", "energy", "perceptual"] = "moments"
+    pairing: Literal["random", "nearest", "transport"] = "transport"
+    gamma: str = Field("beta", description="beta, discriminator, keypoints, pixels, or a VGG-16 weights file")
+    mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
+    shrink: float = Field(
+        0.2, ge=0, le=1, description="moments: weight of the shots' covariance, the rest is the source's"
+    )
+    steps: Count = 300
+    batch: int = Field(64, ge=2)
+    lr: float = Field(4e-3, gt=0)
+    seed: Seed = 0
+
+
+class TargetConfig(Section):
+    """Where target poses come from and how they are split."""
+
+    poses: str = Field(description="KIND:PATH, as for `flexpose prepare`")
+    mapping: str | None = None
+    exclude: tuple[str, ...] = Field((), description="labels to leave out")
+    held_out: float = Field(0.5, gt=0, lt=1, description="share of the groups kept for evaluation")
+    shots_per_label: Count = 2
+    seed: Seed = 0
+
+
+class GenerateConfig(Section):
+    """Mass sampling."""
+
+    count: Count = 20_000
+    seed: Seed = 0
+    shard_size: Count = 1000
+    images: bool = False
+    actors: Count | None = None
+
+
+class EvaluateConfig(Section):
+    """Comparison with the held-out part of the target."""
+
+    count: int = Field(5000, ge=64, description="poses a side")
+    seed: Seed = 0
+
+
+class Recipe(Section):
+    """A whole run. ``generator`` names a trained one; without it, ``source`` is pretrained on first."""
+
+    name: str = Field(pattern=NAME)
+    skeleton: Literal["body_15", "face_68"] = "body_15"
+    source: str | None = Field(None, description="KIND:PATH of the source poses")
+    mapping: str | None = None
+    generator: str | None = Field(None, description="URI of a trained generator, or builtin:coco")
+    target: TargetConfig | None = None
+    pretrain: PretrainConfig = PretrainConfig()
+    adapt: AdaptConfig = AdaptConfig()
+    generate: GenerateConfig = GenerateConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("generator")
+    @classmethod
+    def _expand(cls, uri: str | None) -> str | None:
+        return os.path.expandvars(uri) if uri else uri
+
+    @model_validator(mode="after")
+    def _has_origin(self):
+        if self.source is None and self.generator is None:
+            raise ValueError("name a source (KIND:PATH) to pretrain on, or a generator (URI)")
+        return self
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with one spelling: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def config_hash(value: Any) -> str:
+    """First eight hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:8]
+
+
+def pretrain_key(recipe: Recipe) -> str:
+    """Name of the pretraining's folder. More kimg or workers continue it; anything else starts beside it."""
+    pretrain = recipe.pretrain.model_dump(mode="json", exclude={"kimg", "workers", "threads", "report_kimg"})
+    return f"pretrain-{config_hash([recipe.skeleton, recipe.source, recipe.mapping, pretrain])}"
+
+
+def run_key(recipe: Recipe) -> str:
+    """Name of a whole run's folder."""
+    return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json'))}"
+
+
+def load_recipe(path: str, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe from a YAML file or by the name of one that is shipped.
+
+    Args:
+        path: file, or a name such as ``quickstart``.
+        overrides: ``key.path=value`` strings, values in YAML.
+
+    Raises:
+        ConfigError: missing file, broken YAML, unknown key or value out of range; it names the key.
+    """
+    file = Path(path)
+    if not file.is_file() and file.name == path:
+        shipped = resources.files("flexpose_ray.recipes")
+        file = Path(str(shipped / f"{path.removesuffix('.yaml')}.yaml"))
+        if not file.is_file():
+            names = sorted(p.name.removesuffix(".yaml") for p in shipped.iterdir() if p.name.endswith(".yaml"))
+            raise ConfigError(path, "no such recipe", f"give a YAML file or one of {', '.join(names)}")
+    try:
+        values = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, f"cannot be read: {error.__class__.__name__}", "give a readable YAML file") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(path, "broken YAML: " + " ".join(str(error).split()), "mend the file") from error
+    if not isinstance(values, dict):
+        raise ConfigError(path, "a recipe is a mapping of keys", "see the shipped quickstart.yaml")
+    for override in overrides or []:
+        _set(values, override)
+    return parse(Recipe, values, path)
+
+
+def parse(model: type[Section], values: dict, where: str) -> Any:
+    """Check ``values`` against ``model``; the first fault becomes one line."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"]) or "recipe"
+        if fault["type"] == "extra_forbidden":
+            parts = fault["loc"][:-1]
+            owner = model
+            for part in parts:
+                owner = _section(owner, str(part))
+            hint = f"known here: {', '.join(owner.model_fields)}" if owner else ""
+            raise ConfigError(where, f"unknown key {key}", hint) from None
+        found = "" if fault["type"] == "missing" else f", found {fault['input']!r}"[:120]
+        raise ConfigError(where, f"{key}: {fault['msg']}{found}", "correct the recipe or the --set option") from None
+
+
+def _section(owner: type[Section] | None, name: str) -> type[Section] | None:
+    field = owner.model_fields.get(name) if owner else None
+    kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, Section)), None)
+
+
+def _set(values: dict, override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}", "expected key.path=value", "as in --set generate.count=5000")
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override}", f"{parent} is a value, not a section")
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}", "the value is no YAML", "quote it") from None

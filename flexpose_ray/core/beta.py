@@ -1,0 +1,133 @@
+"""beta: skeleton images to keypoints. A small U-Net reads one heatmap a joint, and a soft-argmax its position."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.ops import upsample
+
+
+def _conv(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)
+    )
+
+
+class Beta(nn.Module):
+    """Keypoint regressor beta (paper section 3.4), differentiable, on images in [-1, 1].
+
+    Args:
+        joints: number of joints J.
+        channels: image channels.
+        width: feature channels at half the image's resolution; twice and four times that below.
+    """
+
+    def __init__(self, joints: int = 15, channels: int = 3, width: int = 24):
+        super().__init__()
+        self.config = dict(joints=joints, channels=channels, width=width)
+        self.down2 = _conv(channels, width, stride=2)
+        self.down4 = nn.Sequential(_conv(width, 2 * width, stride=2), _conv(2 * width, 2 * width))
+        self.down8 = nn.Sequential(_conv(2 * width, 4 * width, stride=2), _conv(4 * width, 4 * width))
+        self.bottom = nn.Sequential(_conv(4 * width, 4 * width, stride=2), _conv(4 * width, 4 * width))
+        self.up8 = _conv(4 * width, 4 * width)
+        self.up4 = _conv(4 * width, 2 * width)
+        self.up2 = _conv(2 * width, width)
+        self.heat = nn.Conv2d(width, joints, 1)
+
+    def features(self, images_NCHW: torch.Tensor) -> list[torch.Tensor]:
+        """Feature maps at 1/2, 1/4 and 1/8 of the image's resolution, finest first."""
+        at2 = self.down2(images_NCHW.contiguous(memory_format=torch.channels_last))
+        at4 = self.down4(at2)
+        return [at2, at4, self.down8(at4)]
+
+    def forward(self, images_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Read poses off images.
+
+        Returns:
+            keypoints_NJ2: crop units.
+            confidence_NJ: in [0, 1]; 1 for a heatmap in one point, 1/e for a spread of 1/16 of the canvas.
+        """
+        at2, at4, at8 = self.features(images_NCHW)
+        x = self.up8(upsample(self.bottom(at8)) + at8)
+        x = self.up4(upsample(x)) + at4
+        x = self.up2(upsample(x)) + at2
+        return read_heatmaps(self.heat(x).float())
+
+
+def read_heatmaps(heat_NJHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Soft-argmax: mean and concentration of every heatmap, as keypoints in crop units and confidence."""
+    n, j, h, w = heat_NJHW.shape
+    mass_NJHW = heat_NJHW.flatten(2).softmax(2).view(n, j, h, w)
+    x_W = (torch.arange(w, device=heat_NJHW.device, dtype=torch.float32) + 0.5) / w
+    y_H = (torch.arange(h, device=heat_NJHW.device, dtype=torch.float32) + 0.5) / h
+    across_NJW, down_NJH = mass_NJHW.sum(2), mass_NJHW.sum(3)
+    x_NJ, y_NJ = across_NJW @ x_W, down_NJH @ y_H
+    variance_NJ = across_NJW @ x_W.square() - x_NJ.square() + down_NJH @ y_H.square() - y_NJ.square()
+    confidence_NJ = torch.exp(-variance_NJ.clamp_min(1e-10).sqrt() * 16)
+    return torch.stack([x_NJ, y_NJ], 2), confidence_NJ
+
+
+def vary_poses(keypoints_NJ2: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Widen a batch of poses for beta's training: blends of two poses, affine maps, loose joints.
+
+    beta must read poses that the source does not hold, because adaptation and targets leave the source.
+    """
+    k, n = keypoints_NJ2, len(keypoints_NJ2)
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=rng) * 2 - 1
+
+    blend = 1 - 0.5 * (uniform(n, 1, 1) > 0) * torch.rand(n, 1, 1, generator=rng)
+    k = blend * k + (1 - blend) * k[torch.randperm(n, generator=rng)]
+    angle, stretch = uniform(n) * 0.4 * (uniform(n) > 0), 1 + 0.2 * uniform(n, 2)
+    cos, sin = angle.cos(), angle.sin()
+    turn_N22 = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1) * stretch[:, None]
+    k = (k - 0.5) @ turn_N22 + 0.5 + 0.06 * uniform(n, 1, 2)
+    loose = (uniform(n, 1, 1) > 0) * 0.03
+    return k + loose * torch.randn(k.shape, generator=rng)
+
+
+def spoil_images(images_NCHW: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Make drawn skeletons look as imperfect as generated ones: blur, dimmer limbs, noise."""
+    n = len(images_NCHW)
+    blurred = F.avg_pool2d(images_NCHW, 3, stride=1, padding=1)
+    share = torch.rand(n, 1, 1, 1, generator=rng)
+    x = images_NCHW + share * (blurred - images_NCHW)
+    gain = 1 + 0.3 * (torch.rand(n, images_NCHW.shape[1], 1, 1, generator=rng) * 2 - 1)
+    x = (x + 1) * gain - 1
+    return x + 0.15 * torch.rand(n, 1, 1, 1, generator=rng) * torch.randn(x.shape, generator=rng)
+
+
+def beta_step(
+    beta: Beta,
+    optimizer: torch.optim.Optimizer,
+    keypoints_NJ2: torch.Tensor,
+    alpha: Alpha,
+    rng: torch.Generator,
+    bf16: bool = False,
+) -> float:
+    """One training step of beta on poses drawn by alpha.
+
+    Args:
+        keypoints_NJ2: source poses, on the CPU; drawn and varied here, moved to beta's device.
+        rng: CPU generator, so that every device sees the same poses.
+
+    Returns:
+        Mean joint error of the batch, crop units.
+    """
+    device = next(beta.parameters()).device
+    wanted_NJ2 = vary_poses(keypoints_NJ2, rng)
+    images = spoil_images(alpha.draw(wanted_NJ2), rng).to(device)
+    wanted_NJ2 = wanted_NJ2.to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        found_NJ2, confidence_NJ = beta(images)
+    error_NJ = (found_NJ2 - wanted_NJ2).norm(dim=2)
+    on_canvas_NJ = ((wanted_NJ2 > 0) & (wanted_NJ2 < 1)).all(2)
+    loss = (error_NJ * on_canvas_NJ).mean() - 0.003 * confidence_NJ.mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return error_NJ.detach()[on_canvas_NJ].mean().item()

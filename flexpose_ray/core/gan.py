@@ -1,0 +1,249 @@
+"""Adversarial training: losses, lazy R1, the moving average of the generator, augmentation, one step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.generator import Generator
+
+Reduce = Callable[[list[torch.Tensor]], None]  # averages tensors over workers, in place
+
+
+@dataclass(frozen=True)
+class GanSettings:
+    """What one training step depends on.
+
+    Attributes:
+        batch: images a step, over all workers.
+        lr: Adam's learning rate of both networks.
+        r1_gamma: weight of the R1 penalty. Skeleton images want it large: with a small one the discriminator wins.
+        r1_every: steps from one R1 penalty to the next (lazy regularisation).
+        ema_kimg: half-life of the averaged generator, in thousands of images.
+        augment_target: share by which logits of real images lean to positive that the strength of augmentation is
+            steered to (Karras et al., 2020, "limited data"); None switches augmentation off.
+        bf16: autocast to bfloat16, except for R1.
+        seed: of the network's initial values and of everything drawn in training.
+    """
+
+    batch: int = 32
+    lr: float = 0.002
+    r1_gamma: float = 10.0
+    r1_every: int = 16
+    ema_kimg: float = 5.0
+    augment_target: float | None = 0.6
+    bf16: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random part of one step for the whole batch: the same whatever the number of workers."""
+
+    rows_N: np.ndarray  # pose of every real image
+    mirror_N: np.ndarray  # bool: flip it
+    z_NZ: np.ndarray  # latents of the generator's and of the discriminator's fakes, one after the other
+    z2_NZ: np.ndarray
+    augment_N5: np.ndarray  # uniform numbers that augmentation is made of; reals, then fakes, then the generator's
+
+    @staticmethod
+    def of_step(seed: int, step: int, batch: int, n_poses: int, z_size: int) -> Draw:
+        """Draw by the address (seed, step)."""
+        rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, step]))
+        return Draw(
+            rng.integers(n_poses, size=batch),
+            rng.random(batch) < 0.5,
+            rng.standard_normal((batch, z_size), np.float32),
+            rng.standard_normal((batch, z_size), np.float32),
+            rng.random((3, batch, 5), np.float32),
+        )
+
+    def share(self, rank: int, world: int) -> Draw:
+        """The part of worker ``rank`` of ``world``."""
+        n = len(self.rows_N) // world
+        part = slice(rank * n, (rank + 1) * n)
+        return Draw(self.rows_N[part], self.mirror_N[part], self.z_NZ[part], self.z2_NZ[part], self.augment_N5[:, part])
+
+
+def augment(images_NCHW: torch.Tensor, draw_N5: torch.Tensor, strength: float) -> torch.Tensor:
+    """Move, scale and turn images, each with probability ``strength`` (the same for real and generated ones).
+
+    Args:
+        draw_N5: uniform numbers: applied or not, shift x, shift y, log-scale, angle.
+    """
+    if strength <= 0:
+        return images_NCHW
+    on = (draw_N5[:, 0] < strength).float()
+    u = (draw_N5[:, 1:] * 2 - 1) * on[:, None]
+    scale, angle = torch.exp(0.2 * u[:, 2]), 0.35 * u[:, 3]
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    grid_N23 = torch.stack([torch.stack([cos, -sin, 0.25 * u[:, 0]], 1), torch.stack([sin, cos, 0.25 * u[:, 1]], 1)], 1)
+    grid = F.affine_grid(grid_N23, list(images_NCHW.shape), align_corners=False)
+    moved = F.grid_sample(images_NCHW.float() + 1, grid, align_corners=False) - 1  # zero padding is background
+    return moved.contiguous(memory_format=torch.channels_last)
+
+
+class GanTrainer:
+    """Both networks, their optimizers, the averaged generator and the counters: all that a step changes.
+
+    Args:
+        keypoints_NJ2: the pose set, kept on the device; images are drawn there.
+        reduce: averages gradients and statistics over workers in place; the default leaves them, for one worker.
+        rank, world: this worker's place; ``batch`` must be a multiple of 4 times ``world``.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        alpha: Alpha,
+        keypoints_NJ2: np.ndarray,
+        settings: GanSettings,
+        device: torch.device | str = "cpu",
+        reduce: Reduce = lambda tensors: None,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        self.settings, self.alpha, self.reduce, self.rank, self.world = settings, alpha, reduce, rank, world
+        self.device = torch.device(device)
+        self.generator = generator.to(self.device, memory_format=torch.channels_last)
+        self.discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.poses_NJ2 = torch.as_tensor(keypoints_NJ2, device=self.device)
+        self.flip_J = torch.as_tensor(alpha.skeleton.flip, device=self.device)
+        lazy = settings.r1_every / (settings.r1_every + 1)  # the discriminator sees one more step every r1_every
+        self.g_optimizer = _adam(self.generator.parameters(), settings.lr, 1.0)
+        self.d_optimizer = _adam(self.discriminator.parameters(), settings.lr, lazy)
+        self.step_count = 0
+        self.strength = 0.0  # of augmentation
+
+    @property
+    def images_seen(self) -> int:
+        return self.step_count * self.settings.batch
+
+    def real_images(self, rows_N: np.ndarray, mirror_N: np.ndarray) -> torch.Tensor:
+        """Draw the poses ``rows_N``, mirrored where asked."""
+        k = self.poses_NJ2[torch.as_tensor(rows_N, device=self.device)]
+        mirrored = k[:, self.flip_J] * k.new_tensor([-1, 1]) + k.new_tensor([1, 0])
+        return self.alpha.draw(torch.where(torch.as_tensor(mirror_N, device=self.device)[:, None, None], mirrored, k))
+
+    def step(self) -> dict[str, float]:
+        """Train both networks on one batch.
+
+        Returns:
+            Losses of this worker's share: g_loss, d_loss, r1 (every ``r1_every`` steps), logits' mean, augmentation.
+        """
+        s = self.settings
+        draw = Draw.of_step(s.seed, self.step_count, s.batch, len(self.poses_NJ2), self.generator.z_size)
+        draw = draw.share(self.rank, self.world)
+        z, z2 = (torch.as_tensor(a, device=self.device) for a in (draw.z_NZ, draw.z2_NZ))
+        augments = torch.as_tensor(draw.augment_N5, device=self.device)
+        report = self._discriminator_step(draw, z2, augments)
+        report |= self._generator_step(z, augments[2])
+        self._average()
+        self.step_count += 1
+        return report
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        """All that training goes on from, as named tensors and numbers."""
+        tensors = {}
+        for name, network in self._networks().items():
+            tensors |= {f"{name}.{k}": v for k, v in network.state_dict().items()}
+        for name, optimizer in self._optimizers().items():
+            for i, moments in optimizer.state_dict()["state"].items():
+                tensors |= {f"{name}.{i}.{k}": v for k, v in moments.items()}
+        return tensors, {"step": self.step_count, "strength": self.strength}
+
+    def load_state(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
+        """Go on from :meth:`state`, bit for bit."""
+        parts: dict[str, dict] = {}
+        for key, tensor in tensors.items():
+            name, _, rest = key.partition(".")
+            parts.setdefault(name, {})[rest] = tensor
+        for name, network in self._networks().items():
+            network.load_state_dict(parts[name])
+        for name, optimizer in self._optimizers().items():
+            moments: dict[int, dict] = {}
+            for key, tensor in parts.get(name, {}).items():
+                i, _, moment = key.partition(".")
+                moments.setdefault(int(i), {})[moment] = tensor
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        self.step_count, self.strength = int(numbers["step"]), float(numbers["strength"])
+
+    def _networks(self) -> dict[str, torch.nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator, "averaged": self.averaged}
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+
+    def _discriminator_step(self, draw: Draw, z2: torch.Tensor, augments: torch.Tensor) -> dict[str, float]:
+        s = self.settings
+        real = augment(self.real_images(draw.rows_N, draw.mirror_N), augments[0], self.strength)
+        with self._autocast():
+            with torch.no_grad():
+                fake = self.generator(z2)
+            fake = augment(fake, augments[1], self.strength)
+            real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+        self._update(loss, self.discriminator, self.d_optimizer)
+        report = {"d_loss": loss.item(), "real": real_logits.mean().item(), "fake": fake_logits.mean().item()}
+        if self.step_count % s.r1_every == 0:
+            report["r1"] = self._r1_step(real)
+        if s.augment_target is not None:
+            lean = torch.sign(real_logits.detach()).mean()
+            self.reduce([lean])
+            step = s.batch / 500_000 * (1 if lean > s.augment_target else -1)
+            self.strength = min(0.8, max(0.0, self.strength + step))
+            report["augment"] = self.strength
+        return report
+
+    def _r1_step(self, real: torch.Tensor) -> float:
+        """The lazy R1 penalty (Mescheder et al., 2018) as a step of its own, in float32."""
+        s = self.settings
+        real = real.detach().float().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.discriminator(real).sum(), real, create_graph=True)
+        penalty = gradient.square().sum((1, 2, 3)).mean()
+        self._update(penalty * (s.r1_gamma / 2 * s.r1_every), self.discriminator, self.d_optimizer)
+        return penalty.item()
+
+    def _generator_step(self, z: torch.Tensor, augments: torch.Tensor) -> dict[str, float]:
+        self.discriminator.requires_grad_(False)
+        with self._autocast():
+            w = self.generator.mapping(z)
+            fake = self.generator.synthesis(self.generator.styles(w), w)
+            loss = F.softplus(-self.discriminator(augment(fake, augments, self.strength))).mean()
+        self._update(loss, self.generator, self.g_optimizer)
+        self.discriminator.requires_grad_(True)
+        w_mean = w.detach().float().mean(0)
+        self.reduce([w_mean])
+        self.generator.mapping.w_mean.lerp_(w_mean, 0.005)
+        return {"g_loss": loss.item()}
+
+    def _update(self, loss: torch.Tensor, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.reduce([p.grad for p in network.parameters() if p.grad is not None])
+        optimizer.step()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged generator; early on it follows faster, so that it forgets the start."""
+        s = self.settings
+        half_life = min(s.ema_kimg * 1000, max(self.images_seen, s.batch) * 0.05)
+        keep = 0.5 ** (s.batch / max(half_life, 1e-8))
+        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.generator.parameters()), 1 - keep)
+        self.averaged.mapping.w_mean.copy_(self.generator.mapping.w_mean)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16)
+
+
+def _adam(parameters: Iterable[torch.nn.Parameter], lr: float, lazy: float) -> torch.optim.Adam:
+    return torch.optim.Adam(parameters, lr=lr * lazy, betas=(0.0, 0.99**lazy), eps=1e-8, fused=True)

@@ -1,0 +1,23 @@
+"""Latents by address: z_i depends on (seed, i) alone, so any machine draws the same one in any order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def latents(seed: int, indices_N: np.ndarray, size: int) -> np.ndarray:
+    """Standard normal latents of the samples at ``indices_N``.
+
+    Args:
+        seed: key of the Philox counter generator, 0 to 2^64 - 1.
+        indices_N: sample indices, each its own block of the counter.
+        size: latent size Z.
+
+    Returns:
+        z_NZ, float32.
+    """
+    z_NZ = np.empty((len(indices_N), size), np.float32)
+    for row, index in zip(z_NZ, indices_N, strict=True):
+        counter = [0, 0, 0, int(index)]
+        np.random.Generator(np.random.Philox(key=seed, counter=counter)).standard_normal(dtype=np.float32, out=row)
+    return z_NZ

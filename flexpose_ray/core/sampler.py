@@ -1,0 +1,69 @@
+"""Target pose sampling (paper section 3.4): latents to images to keypoints, images never kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.beta import Beta
+from flexpose_ray.core.generator import Generator
+from flexpose_ray.core.latents import latents
+from flexpose_ray.core.transfer import Transfer
+
+
+class PoseSampler:
+    """t = beta(g(z)) for addressed latents, in batches of one fixed shape.
+
+    Args:
+        generator: g_s.
+        beta: reads its images.
+        alpha: how its skeletons are drawn.
+        digest: identity of all weights; the first part of a sample's address.
+        transfer: tau; None samples the source.
+        batch: images a pass. The last pass is filled up, so that a pose does not depend on how many are asked for.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        beta: Beta,
+        alpha: Alpha,
+        digest: str,
+        transfer: Transfer | None = None,
+        batch: int = 64,
+        device: torch.device | str = "cpu",
+    ):
+        self.device, self.digest, self.alpha, self.batch = torch.device(device), digest, alpha, batch
+        self.generator = generator.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.beta = beta.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.transfer = transfer.to(self.device).eval().requires_grad_(False) if transfer else None
+
+    @property
+    def skeleton_name(self) -> str:
+        return self.alpha.skeleton_name
+
+    def images(self, z_NZ: torch.Tensor) -> torch.Tensor:
+        """g(z): images (N, C, H, W), about [-1, 1]."""
+        w_ND = self.generator.mapping(z_NZ)
+        styles = self.generator.styles(w_ND)
+        return self.generator.synthesis(self.transfer(styles) if self.transfer else styles, w_ND)
+
+    @torch.inference_mode()
+    def sample(self, seed: int, indices_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Poses at the addresses (digest, seed, index).
+
+        Returns:
+            keypoints_NJ2: float32, crop units.
+            confidence_NJ: float32 in [0, 1].
+        """
+        n = len(indices_N)
+        if n == 0:
+            joints = self.alpha.skeleton.n_joints
+            return np.empty((0, joints, 2), np.float32), np.empty((0, joints), np.float32)
+        filled = np.resize(np.asarray(indices_N), -(-n // self.batch) * self.batch)
+        z = torch.as_tensor(latents(seed, filled, self.generator.z_size))
+        found = [self.beta(self.images(part.to(self.device))) for part in z.split(self.batch)]
+        keypoints_NJ2 = torch.cat([k for k, _ in found])[:n].float().cpu().numpy()
+        confidence_NJ = torch.cat([c for _, c in found])[:n].float().cpu().numpy()
+        return keypoints_NJ2, confidence_NJ

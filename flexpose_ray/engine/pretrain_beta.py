@@ -1,0 +1,66 @@
+"""beta's pretraining: the first minutes of `flexpose pretrain`, on the first worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import torch
+from safetensors.torch import save
+
+from flexpose_ray.config import PretrainConfig
+from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.beta import Beta, beta_step
+from flexpose_ray.core.poses import PoseSet
+from flexpose_ray.io.store import Store
+from flexpose_ray.io.weights import load_tensors
+
+BETA, BETA_CARD = "beta.safetensors", "beta.json"
+BETA_REPORTS = 10  # progress rows of one training
+
+
+def trained_beta(
+    p: PretrainConfig,
+    alpha: Alpha,
+    train: PoseSet,
+    held: PoseSet,
+    store: Store,
+    device: torch.device,
+    bf16: bool,
+    report: Callable[[dict], None],
+) -> tuple[Beta, dict]:
+    """beta for ``alpha``'s images: from the run's folder, or trained and put there.
+
+    Returns:
+        The network in evaluation mode, and a card with its mean error on held-out poses in pixels.
+    """
+    beta = Beta(alpha.skeleton.n_joints, alpha.channels, p.beta.width)
+    if store.exists(BETA_CARD):
+        beta.load_state_dict(load_tensors(store.get(BETA), f"{store.uri}/{BETA}"))
+        return beta.to(device).eval(), json.loads(store.get(BETA_CARD))
+    torch.manual_seed(p.seed)
+    beta = Beta(alpha.skeleton.n_joints, alpha.channels, p.beta.width)
+    beta = beta.to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(beta.parameters(), lr=p.beta.lr, weight_decay=1e-4, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, p.beta.lr, total_steps=p.beta.steps, pct_start=0.1)
+    rng = torch.Generator().manual_seed(p.seed)
+    poses_NJ2 = torch.as_tensor(train.keypoints_NJ2)
+    for step in range(p.beta.steps):
+        rows = torch.randint(len(poses_NJ2), (p.beta.batch,), generator=rng)
+        error = beta_step(beta, optimizer, poses_NJ2[rows], alpha, rng, bf16)
+        schedule.step()
+        if (step + 1) * BETA_REPORTS // p.beta.steps > step * BETA_REPORTS // p.beta.steps:
+            report({"beta_step": step + 1, "beta_steps": p.beta.steps, "beta_px": round(error * alpha.size, 3)})
+    card = {"beta_error_px": round(error_px(beta.eval(), alpha, held), 4)}
+    store.put(BETA, save({k: v.cpu().contiguous() for k, v in beta.state_dict().items()}))
+    store.put(BETA_CARD, json.dumps(card).encode())
+    return beta, card
+
+
+@torch.inference_mode()
+def error_px(beta: Beta, alpha: Alpha, poses: PoseSet, batch: int = 64) -> float:
+    """Mean joint error of beta on drawn poses, in pixels of alpha's image size."""
+    device = next(beta.parameters()).device
+    wanted_NJ2 = torch.as_tensor(poses.keypoints_NJ2)
+    found_NJ2 = torch.cat([beta(alpha.draw(part.to(device)))[0].cpu() for part in wanted_NJ2.split(batch)])
+    return float((found_NJ2 - wanted_NJ2).norm(dim=2).mean()) * alpha.size

@@ -1,0 +1,134 @@
+"""Models on storage: one safetensors file under the hash of its content, and ``model.json`` that points to it.
+
+The JSON is written last and in one piece, so that a reader sees the old model or the new one, never half of each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import resources
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from flexpose_ray.core.errors import ConfigError, WeightsError
+from flexpose_ray.io.store import MissingKeyError, open_store
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a folder of weights holds.
+
+    Attributes:
+        kind: "generator" (with its discriminator and beta) or "adapted".
+        config: what is needed to build the networks.
+        tensors: weights by name.
+        card: what a person wants to know: data, licence, training, quality. Not part of the digest.
+        digest: SHA-256 over kind, config and tensors.
+    """
+
+    kind: str
+    config: dict
+    tensors: dict[str, torch.Tensor]
+    card: dict
+    digest: str
+
+
+def resolve(uri: str) -> str:
+    """Folder of a model; ``builtin:NAME`` is one that the package ships."""
+    if not uri.startswith("builtin:"):
+        return uri
+    name = uri.removeprefix("builtin:")
+    weights = resources.files("flexpose_ray") / "weights"
+    names = sorted(p.name for p in weights.iterdir() if p.is_dir()) if weights.is_dir() else []
+    if name not in names:
+        raise ConfigError(uri, "no such shipped generator", f"choose one of {', '.join(names) or 'none'}")
+    return str(weights / name)
+
+
+def write_model(uri: str, kind: str, config: dict, tensors: dict[str, torch.Tensor], card: dict) -> str:
+    """Put a model at the folder ``uri``; returns its digest."""
+    data = save({name: t.detach().cpu().contiguous() for name, t in sorted(tensors.items())})
+    sha = hashlib.sha256(data).hexdigest()
+    digest = _digest(kind, config, sha)
+    head = {"format": FORMAT, "kind": kind, "digest": digest, "tensors": f"model-{sha[:16]}.safetensors", "sha256": sha}
+    store = open_store(uri)
+    old = _head(store)
+    store.put(head["tensors"], data)
+    store.put("model.json", json.dumps({**head, "config": config, "card": card}, indent=1).encode())
+    if old is not None and old.get("tensors") != head["tensors"]:
+        store.delete(old["tensors"])
+    return digest
+
+
+def read_model(uri: str, kind: str | None = None) -> Model:
+    """Read and check the model at ``uri``.
+
+    Args:
+        kind: the kind that the caller needs, None for any.
+
+    Raises:
+        WeightsError: none there, damaged, of another kind, or of a newer format.
+    """
+    store = open_store(resolve(uri))
+    head = _head(store)
+    if head is None:
+        raise WeightsError(uri, "no model here (no model.json)", "give the folder that pretrain or adapt wrote")
+    if head.get("format") != FORMAT:
+        raise WeightsError(uri, f"format {head.get('format')}, this version reads {FORMAT}", "upgrade flexpose-ray")
+    if kind is not None and head["kind"] != kind:
+        raise WeightsError(uri, f"holds {head['kind']} weights where {kind} ones are needed")
+    try:
+        data = store.get(head["tensors"])
+    except MissingKeyError as error:
+        raise WeightsError(uri, f"{head['tensors']} is missing", "copy the folder again") from error
+    if hashlib.sha256(data).hexdigest() != head["sha256"]:
+        raise WeightsError(uri, f"{head['tensors']} is damaged: its hash differs", "copy the folder again")
+    return Model(head["kind"], head["config"], load_tensors(data, uri), head["card"], head["digest"])
+
+
+def load_tensors(data: bytes, where: str) -> dict[str, torch.Tensor]:
+    """Tensors of a safetensors file.
+
+    Raises:
+        WeightsError: damaged or of another format.
+    """
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise WeightsError(where, f"no safetensors file: {error}", "copy it again") from error
+
+
+def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], prefix: str, where: str) -> None:
+    """Copy the tensors under ``prefix.`` into ``module``.
+
+    Raises:
+        WeightsError: names or shapes differ.
+    """
+    mine = {k.removeprefix(prefix + "."): v for k, v in tensors.items() if k.startswith(prefix + ".")}
+    try:
+        module.load_state_dict(mine)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            where, f"the {prefix} does not fit its config: {reason}", "use weights of this version"
+        ) from error
+
+
+def _digest(kind: str, config: dict, sha: str) -> str:
+    text = json.dumps([kind, config, sha], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _head(store) -> dict | None:
+    try:
+        return json.loads(store.get("model.json"))
+    except MissingKeyError:
+        return None
+    except ValueError as error:
+        raise WeightsError(store.uri, f"model.json is broken: {error}", "copy the folder again") from error

@@ -1,0 +1,191 @@
+"""FlexPose: a few linear maps on style codes, trained on a dozen shots (paper section 3.3).
+
+The paper's own setting is ``FlexPoseSettings.paper()``: random latents, each bound to one guidance pose, and a
+perceptual loss between images. It asks every latent for an unrelated pose, and what a linear map answers to that is the
+mean pose. The other losses compare distributions, through the differentiable beta, and bind no latent to any pose.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.beta import Beta
+from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.distribution import energy_distance, gaussian_distance, moments
+from flexpose_ray.core.errors import ConfigError, DataError
+from flexpose_ray.core.generator import Generator
+from flexpose_ray.core.geometry import pose_mixup
+from flexpose_ray.core.latents import latents
+from flexpose_ray.core.perceptual import make_gamma, perceptual_distance
+from flexpose_ray.core.sampler import PoseSampler
+from flexpose_ray.core.transfer import Transfer, layer_set
+
+LOSSES = ("moments", "energy", "perceptual")
+PAIRINGS = ("random", "nearest", "transport")
+SOURCE_SAMPLES = 2048  # poses of g_s that stand for the source
+
+
+@dataclass(frozen=True)
+class FlexPoseSettings:
+    """What adaptation depends on.
+
+    Attributes:
+        layers: style layers l with a U_l, from 1, or "all".
+        bias: a shift beside each U_l.
+        loss: "moments" (mean of the shots, covariance between source and shots), "energy" (energy distance to the
+            guidance set) or "perceptual" (paper eq. 5).
+        pairing: for "perceptual", which latent goes with which guidance pose: "random" (the paper), "nearest" in
+            beta's space among more latents, "transport" (one to one, least total distance).
+        gamma: features of "perceptual"; see core/perceptual.py.
+        mixup: size E of the guidance set by pose-mixup (paper eq. 7); 0 takes the shots alone.
+        shrink: for "moments", weight of the shots' covariance; the rest is the source's.
+        steps, batch, lr: of Adam.
+        seed: of latents, mixup and batches.
+    """
+
+    layers: tuple[int, ...] | str = (1, 2, 3, 4, 5)
+    bias: bool = True
+    loss: str = "moments"
+    pairing: str = "transport"
+    gamma: str = "beta"
+    mixup: int = 1000
+    shrink: float = 0.2
+    steps: int = 300
+    batch: int = 64
+    lr: float = 4e-3
+    seed: int = 0
+
+    @staticmethod
+    def paper(**changes) -> FlexPoseSettings:
+        """The paper's literal setting: U_3 without bias, random pairs, perceptual loss."""
+        paper = dict(layers=(3,), bias=False, loss="perceptual", pairing="random")
+        return FlexPoseSettings(**{**paper, **changes})
+
+
+def adapt(
+    generator: Generator,
+    discriminator: Discriminator,
+    beta: Beta,
+    alpha: Alpha,
+    shots_NJ2: np.ndarray,
+    settings: FlexPoseSettings,
+    on_step: Callable[[dict], None] = lambda row: None,
+) -> Transfer:
+    """Learn tau from a few shots; the networks stay as they are.
+
+    Args:
+        shots_NJ2: at least two poses, crop units.
+        on_step: takes ``step``, ``steps``, ``loss`` and ``steps_s`` after every step.
+
+    Raises:
+        DataError: fewer than two shots.
+        ConfigError: a layer that the generator does not have, an unknown loss, pairing or gamma.
+    """
+    if len(shots_NJ2) < 2:
+        raise DataError("shots", f"adaptation needs at least two poses, found {len(shots_NJ2)}", "annotate more poses")
+    s = settings
+    transfer = Transfer.for_generator(generator, layer_set(s.layers, generator.n_layers), s.bias)
+    for network in (generator, discriminator, beta):
+        network.eval().requires_grad_(False)
+    sampler = PoseSampler(generator, beta, alpha, "", transfer)
+    transfer.train().requires_grad_(True)
+    step_loss = _make_loss(sampler, discriminator, np.asarray(shots_NJ2, np.float32), s)
+    optimizer = torch.optim.Adam(transfer.parameters(), lr=s.lr)
+    start = time.perf_counter()
+    for step in range(s.steps):
+        loss = step_loss(step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        rate = (step + 1) / (time.perf_counter() - start)
+        on_step({"step": step + 1, "steps": s.steps, "loss": loss.item(), "steps_s": rate})
+    return transfer.eval()
+
+
+def _make_loss(
+    sampler: PoseSampler, discriminator: Discriminator, shots_NJ2: np.ndarray, s: FlexPoseSettings
+) -> Callable[[int], torch.Tensor]:
+    """The loss of one step, by its number."""
+    rng = np.random.default_rng(s.seed)
+    guidance_NJ2 = pose_mixup(shots_NJ2, s.mixup, rng) if s.mixup else shots_NJ2
+    if s.loss == "perceptual":
+        return _perceptual(sampler, discriminator, guidance_NJ2, s, rng)
+    if s.loss == "energy":
+        return _energy(sampler, guidance_NJ2, s, rng)
+    if s.loss == "moments":
+        return _moments(sampler, shots_NJ2, s)
+    raise ConfigError("loss", f"unknown loss {s.loss!r}", f"choose one of {', '.join(LOSSES)}")
+
+
+def _fresh_poses(sampler: PoseSampler, s: FlexPoseSettings, step: int) -> torch.Tensor:
+    """beta(g_t(z)) for latents that no other step takes, with gradients."""
+    z = latents(s.seed, np.arange(step * s.batch, (step + 1) * s.batch), sampler.generator.z_size)
+    return sampler.beta(sampler.images(torch.as_tensor(z)))[0]
+
+
+def _moments(sampler: PoseSampler, shots_NJ2: np.ndarray, s: FlexPoseSettings) -> Callable[[int], torch.Tensor]:
+    source_NJ2 = source_poses(sampler, s.seed)
+    _, source_DD = moments(torch.as_tensor(source_NJ2))
+    mean_D, shots_DD = moments(torch.as_tensor(shots_NJ2))
+    wanted = mean_D, (1 - s.shrink) * source_DD + s.shrink * shots_DD
+    return lambda step: gaussian_distance(moments(_fresh_poses(sampler, s, step)), wanted)
+
+
+def _energy(
+    sampler: PoseSampler, guidance_NJ2: np.ndarray, s: FlexPoseSettings, rng: np.random.Generator
+) -> Callable[[int], torch.Tensor]:
+    def loss(step: int) -> torch.Tensor:
+        rows = rng.choice(len(guidance_NJ2), size=s.batch, replace=len(guidance_NJ2) < s.batch)
+        return energy_distance(_fresh_poses(sampler, s, step), torch.as_tensor(guidance_NJ2[rows]))
+
+    return loss
+
+
+def _perceptual(
+    sampler: PoseSampler,
+    discriminator: Discriminator,
+    guidance_NJ2: np.ndarray,
+    s: FlexPoseSettings,
+    rng: np.random.Generator,
+) -> Callable[[int], torch.Tensor]:
+    gamma = make_gamma(s.gamma, sampler.beta, discriminator)
+    z_NZ = torch.as_tensor(pair_latents(sampler, guidance_NJ2, s.pairing, s.seed))
+
+    def loss(step: int) -> torch.Tensor:
+        rows = rng.choice(len(guidance_NJ2), size=min(s.batch, len(guidance_NJ2)), replace=False)
+        wanted = sampler.alpha.draw(torch.as_tensor(guidance_NJ2[rows]))
+        return perceptual_distance(gamma(sampler.images(z_NZ[torch.as_tensor(rows)])), gamma(wanted))
+
+    return loss
+
+
+def pair_latents(sampler: PoseSampler, guidance_NJ2: np.ndarray, pairing: str, seed: int) -> np.ndarray:
+    """One latent for every guidance pose: z_NZ.
+
+    Raises:
+        ConfigError: unknown pairing.
+    """
+    n = len(guidance_NJ2)
+    if pairing not in PAIRINGS:
+        raise ConfigError("pairing", f"unknown pairing {pairing!r}", f"choose one of {', '.join(PAIRINGS)}")
+    if pairing == "random":
+        return latents(seed, np.arange(n), sampler.generator.z_size)
+    pool = np.arange(n if pairing == "transport" else 4 * n)
+    poses_NJ2, _ = sampler.sample(seed, pool)
+    cost = cdist(guidance_NJ2.reshape(n, -1), poses_NJ2.reshape(len(pool), -1), "sqeuclidean")
+    columns = linear_sum_assignment(cost)[1] if pairing == "transport" else cost.argmin(1)
+    return latents(seed, pool[columns], sampler.generator.z_size)
+
+
+def source_poses(sampler: PoseSampler, seed: int) -> np.ndarray:
+    """Poses of g_s, with tau left out: what the generator holds of the source."""
+    plain = PoseSampler(sampler.generator, sampler.beta, sampler.alpha, "", batch=sampler.batch)
+    return plain.sample(seed, np.arange(SOURCE_SAMPLES))[0]
