@@ -53,7 +53,8 @@ def evaluate(
     Returns:
         JSON-ready: the data set's own ``fd``, ``mmd2``, ``density``, ``coverage``, ``count`` (poses a side) and, with
         shots, ``shot_distance`` and ``copies``; the same scores under ``floor``, ``baselines`` and ``methods``;
-        ``best_baseline``, ``verdict`` and ``notes`` in words; ``target_poses``, ``shot_poses``, ``seed``.
+        ``best_baseline``; ``outcome``: "beats", "par", "behind" or "unopposed"; ``verdict`` and ``notes`` in words;
+        ``target_poses``, ``shot_poses``, ``seed``.
 
     Raises:
         DataError: sets that are too small, or of different skeletons.
@@ -83,7 +84,7 @@ def evaluate(
         "shot_poses": 0 if shots is None else len(shots),
         "seed": seed,
     }
-    result["verdict"] = _verdict(result)
+    result["outcome"], result["verdict"] = _verdict(result)
     result["notes"] = _notes(result, target, source, shots)
     return result
 
@@ -110,21 +111,19 @@ def format_table(result: dict) -> str:
     return "\n".join([*text, result["verdict"], *(f"Note: {note}" for note in result["notes"])])
 
 
-def _verdict(result: dict) -> str:
-    """Whether the data set beats the best simple method, and by how much."""
-    name = result["best_baseline"]
+def _verdict(result: dict) -> tuple[str, str]:
+    """Whether the data set beats the best simple method, as a word and as a sentence that says by how much."""
+    name, floor = result["best_baseline"], f"the floor is {result['floor']['fd']:.4f}."
     if name is None:
-        return f"FD {result['fd']:.4f}, floor {result['floor']['fd']:.4f}; no source and no shots, so nothing to beat."
+        return "unopposed", f"FD {result['fd']:.4f} without source or shots, so there is nothing to beat; {floor}"
     mine, other = result["fd"], result["baselines"][name]["fd"]
     rival = f"the best simple method ({LABELS[name]}, FD {other:.4f})"
     gap = abs(mine - other) / max(mine, other)
     if gap < PAR:
-        words = f"is on a par with {rival}"
-    elif mine < other:
-        words = f"beats {rival} by {gap:.0%}"
-    else:
-        words = f"does not beat {rival}, which is {gap:.0%} lower"
-    return f"FD {mine:.4f} {words}; the floor is {result['floor']['fd']:.4f}."
+        return "par", f"FD {mine:.4f} is on a par with {rival}; {floor}"
+    if mine < other:
+        return "beats", f"FD {mine:.4f} beats {rival} by {gap:.0%}; {floor}"
+    return "behind", f"FD {mine:.4f} does not beat {rival}, which is {gap:.0%} lower; {floor}"
 
 
 def _notes(result: dict, target: PoseSet, source: PoseSet | None, shots: PoseSet | None) -> list[str]:

@@ -40,8 +40,10 @@ def test_verdict_says_beaten_or_not_and_by_how_much(good):
     )
     bad = evaluate(SOURCE, TARGET, SOURCE, SHOTS, count=200)
     assert "does not beat the best simple method" in bad["verdict"]
+    assert (good["outcome"], bad["outcome"]) == ("beats", "behind")
     same = evaluate(SOURCE, TARGET, SOURCE, count=600)
     assert "on a par" in same["verdict"]
+    assert same["outcome"] == "par"
 
 
 def test_what_is_not_given_is_left_out_and_said():
@@ -49,6 +51,7 @@ def test_what_is_not_given_is_left_out_and_said():
     assert (alone["baselines"], alone["best_baseline"]) == ({}, None)
     assert "copies" not in alone
     assert "nothing to beat" in alone["verdict"]
+    assert alone["outcome"] == "unopposed"
     assert len(alone["notes"]) == 3
     assert list(evaluate(SOURCE, TARGET, shots=SHOTS, count=200)["baselines"]) == ["shots_alone", "pose_mixup"]
     assert list(evaluate(SOURCE, TARGET, source=SOURCE, count=200)["baselines"]) == ["source_as_is"]
