@@ -98,6 +98,11 @@ class AdaptConfig(Section):
     lr: float = Field(4e-3, gt=0)
     seed: Seed = 0
 
+    @classmethod
+    def paper(cls, **changes) -> AdaptConfig:
+        """The paper's literal setting: U_3 alone, without bias; random pairs; perceptual loss."""
+        return cls(**{"layers": (3,), "bias": False, "loss": "perceptual", "pairing": "random", **changes})
+
 
 class TargetConfig(Section):
     """Where target poses come from and how they are split."""
@@ -124,6 +129,7 @@ class EvaluateConfig(Section):
     """Comparison with the held-out part of the target."""
 
     count: int = Field(5000, ge=64, description="poses a side")
+    paper: bool = Field(True, description="adapt with the paper's literal setting too, for the table")
     seed: Seed = 0
 
 
@@ -202,6 +208,32 @@ def load_recipe(path: str, overrides: list[str] | None = None) -> Recipe:
     for override in overrides or []:
         _set(values, override)
     return parse(Recipe, values, path)
+
+
+def load_section(
+    name: str, path: str | None, overrides: list[str], options: list[str], base: Section | None = None
+) -> Any:
+    """One section of a recipe, for a command that needs no more.
+
+    Args:
+        name: of the section, as "adapt".
+        path: recipe to start from; ``base``, or defaults, where None.
+        overrides: ``section.key=value``, as for a whole recipe.
+        options: ``key=value`` within the section; these win.
+
+    Raises:
+        ConfigError: as :func:`load_recipe`; or an override of another section.
+    """
+    model = _section(Recipe, name)
+    start = getattr(load_recipe(path), name) if path else base
+    values = {name: start.model_dump(mode="json") if start else {}}
+    for override in [*overrides, *(f"{name}.{option}" for option in options)]:
+        _set(values, override)
+    if other := next((key for key in values if key != name), None):
+        raise ConfigError(
+            f"--set {other}", "has no effect here", f"set {name}.KEY, KEY one of {', '.join(model.model_fields)}"
+        )
+    return parse(model, values[name], path or f"{name} options")
 
 
 def parse(model: type[Section], values: dict, where: str) -> Any:

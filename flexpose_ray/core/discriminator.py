@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -54,7 +55,7 @@ class Discriminator(nn.Module):
         self.config = dict(size=size, channels=channels, base=base, most=most)
         widths = [channels_at(2**k, base, most) for k in range(int(math.log2(size)), 1, -1)]
         self.enter = Conv(channels, widths[0], 1, gain=LRELU_GAIN)
-        self.blocks = nn.ModuleList(Block(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.blocks = nn.ModuleList(Block(a, b) for a, b in itertools.pairwise(widths))
         self.last = Conv(widths[-1] + 1, widths[-1], 3, gain=LRELU_GAIN)
         self.hidden = Linear(widths[-1] * 16, widths[-1], gain=LRELU_GAIN)
         self.logit = Linear(widths[-1], 1)

@@ -173,6 +173,9 @@ class GanTrainer:
             moments: dict[int, dict] = {}
             for key, tensor in parts.get(name, {}).items():
                 i, _, moment = key.partition(".")
+                parameter = optimizer.param_groups[0]["params"][int(i)]
+                if tensor.shape == parameter.shape:  # fused Adam walks through memory: the layouts have to agree
+                    tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
                 moments.setdefault(int(i), {})[moment] = tensor
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         self.step_count, self.strength = int(numbers["step"]), float(numbers["strength"])

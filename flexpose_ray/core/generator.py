@@ -5,6 +5,7 @@ Skeleton images have no texture for noise to explain, and without it an image de
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -25,9 +26,7 @@ class Mapping(nn.Module):
     def __init__(self, z_size: int, w_size: int, depth: int):
         super().__init__()
         sizes = [z_size] + [w_size] * depth
-        self.layers = nn.ModuleList(
-            Linear(a, b, lr=0.01, gain=LRELU_GAIN) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(Linear(a, b, lr=0.01, gain=LRELU_GAIN) for a, b in itertools.pairwise(sizes))
         self.register_buffer("w_mean", torch.zeros(w_size))
 
     def forward(self, z_NZ: torch.Tensor) -> torch.Tensor:
@@ -77,7 +76,7 @@ class Generator(nn.Module):
         self.mapping = Mapping(z_size, w_size, depth)
         self.start = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.convs = nn.ModuleList([StyledConv(widths[0], widths[0])])
-        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        for n_in, n_out in itertools.pairwise(widths):
             self.convs += [StyledConv(n_in, n_out), StyledConv(n_out, n_out)]
         self.outputs = nn.ModuleList(StyledConv(n, channels, kernel=1, gain=1.0, demodulate=False) for n in widths)
         self.affines = nn.ModuleList(Linear(w_size, c.weight.shape[1], bias=1.0) for c in self.convs)

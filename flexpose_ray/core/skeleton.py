@@ -1,8 +1,9 @@
-"""The skeletons: joints, limbs, left-right pairs, limb colours. One definition for everything that draws or reads poses."""
+"""The skeletons: joints, limbs, left-right pairs, limb colours; one definition for all that draws or reads poses."""
 
 from __future__ import annotations
 
 import colorsys
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,12 +68,13 @@ def _face_68() -> Skeleton:
     """iBUG landmark order: contour, brows, nose, eyes, mouth."""
     parts = [
         (range(0, 17), False), (range(17, 22), False), (range(22, 27), False), (range(27, 31), False),
-        (range(31, 36), False), (range(36, 42), True), (range(42, 48), True), (range(48, 60), True), (range(60, 68), True),
+        (range(31, 36), False), (range(36, 42), True), (range(42, 48), True), (range(48, 60), True),
+        (range(60, 68), True),
     ]  # fmt: skip
     limbs, hues = [], []
     for k, (points, closed) in enumerate(parts):
         chain = list(points) + ([points[0]] if closed else [])
-        limbs += list(zip(chain[:-1], chain[1:], strict=True))
+        limbs += list(itertools.pairwise(chain))
         hues += [k / len(parts)] * (len(chain) - 1)
     flip = list(range(68))
     mirrored = [(a, 16 - a) for a in range(8)] + [(17 + a, 26 - a) for a in range(5)] + [(31, 35), (32, 34)]

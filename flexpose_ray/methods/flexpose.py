@@ -1,7 +1,7 @@
 """FlexPose: a few linear maps on style codes, trained on a dozen shots (paper section 3.3).
 
-The paper's own setting is ``FlexPoseSettings.paper()``: random latents, each bound to one guidance pose, and a
-perceptual loss between images. It asks every latent for an unrelated pose, and what a linear map answers to that is the
+The paper's own setting is layer 3 without bias, the perceptual loss between images, and random latents, each bound to
+one guidance pose. It asks every latent for an unrelated pose, and what a linear map answers to that is the
 mean pose. The other losses compare distributions, through the differentiable beta, and bind no latent to any pose.
 """
 
@@ -62,12 +62,6 @@ class FlexPoseSettings:
     batch: int = 64
     lr: float = 4e-3
     seed: int = 0
-
-    @staticmethod
-    def paper(**changes) -> FlexPoseSettings:
-        """The paper's literal setting: U_3 without bias, random pairs, perceptual loss."""
-        paper = dict(layers=(3,), bias=False, loss="perceptual", pairing="random")
-        return FlexPoseSettings(**{**paper, **changes})
 
 
 def adapt(
