@@ -6,8 +6,15 @@ import uuid
 
 import boto3
 import pytest
+import torch
 from moto.server import ThreadedMotoServer
 
+from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.beta import Beta
+from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.generator import Generator
+from flexpose_ray.engine.session import ray_session
+from flexpose_ray.io.models import save_generator
 from flexpose_ray.io.store import Store, open_store
 
 
@@ -43,3 +50,24 @@ def s3_uri(s3_server: str) -> str:
 def store(request, tmp_path) -> Store:
     """The same empty store as a folder and as a bucket."""
     return open_store(tmp_path / "store" if request.param == "folder" else request.getfixturevalue("s3_uri"))
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(s3_server: str):
+    """One Ray for all tests of a session; its workers know the S3 server."""
+    with pytest.MonkeyPatch.context() as env:
+        env.delenv("RAY_ADDRESS", raising=False)
+        env.setenv("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
+        with ray_session(cpus=4):
+            yield
+
+
+@pytest.fixture(scope="session")
+def tiny_generator(tmp_path_factory) -> str:
+    """URI of an untrained generator that samples fast."""
+    torch.manual_seed(0)
+    uri = str(tmp_path_factory.mktemp("generator"))
+    alpha = Alpha(size=16)
+    networks = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4)
+    save_generator(uri, *networks, alpha, {})
+    return uri

@@ -142,7 +142,7 @@ def publish(store: Store, shards: list[ShardId]) -> dict[str, Any]:
         "shards": read_commits(store, shards),
     }
     while True:
-        newest = _newest_manifest(store)
+        newest = newest_manifest(store)
         if newest is not None and all(newest[key] == value for key, value in content.items()):
             return newest
         number = newest["version"] + 1 if newest else 1
@@ -157,11 +157,17 @@ def read_manifest(store: Store) -> dict[str, Any]:
     Raises:
         MissingKeyError: nothing is published there.
     """
-    manifest = _newest_manifest(store)
+    manifest = newest_manifest(store)
     if manifest is None:
         hint = "check the address; an unfinished data set is continued by the command that began it"
         raise MissingKeyError(store.uri, "no published data set here", hint)
     return manifest
+
+
+def newest_manifest(store: Store) -> dict[str, Any] | None:
+    """Like :func:`read_manifest`, but None where nothing is published."""
+    keys = [key for key in store.list("manifests/") if re.fullmatch(r"manifests/v\d{5}\.json", key)]
+    return _read_json(store, keys[-1]) if keys else None
 
 
 def iter_shards(store: Store) -> Iterator[dict[str, np.ndarray | list[bytes]]]:
@@ -196,11 +202,6 @@ def verify(store: Store) -> list[Problem]:
 
     with ThreadPoolExecutor(READERS) as pool:
         return [problem for found in pool.map(check, read_manifest(store)["shards"]) for problem in found]
-
-
-def _newest_manifest(store: Store) -> dict[str, Any] | None:
-    keys = [key for key in store.list("manifests/") if re.fullmatch(r"manifests/v\d{5}\.json", key)]
-    return _read_json(store, keys[-1]) if keys else None
 
 
 def _read_json(store: Store, key: str) -> dict[str, Any]:

@@ -1,0 +1,215 @@
+"""Mass sampling with Ray Data: a row is a shard, storage remembers what is done, the driver only counts."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ray
+import ray.data
+from ray.exceptions import RayError
+
+from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.errors import ConfigError, FlexPoseError, StorageError
+from flexpose_ray.core.sampler import PoseSampler
+from flexpose_ray.engine.progress import ProgressLine
+from flexpose_ray.engine.session import LEAST_CPUS, ray_session
+from flexpose_ray.engine.stages import DrawAndCommit, SampleAndCommit, SampleShard
+from flexpose_ray.io.manifest import ShardId, canonical_json, committed, newest_manifest, pin_run, plan_shards, publish
+from flexpose_ray.io.models import load_sampler
+from flexpose_ray.io.shards import shard_schema
+from flexpose_ray.io.store import open_store
+
+FORMAT = 1  # of shards, commits and manifests
+MOST_BLOCKS = 2000  # parts that the list of shards is cut into; an actor takes one at a time
+SAMPLERS_PER_DRAWER = 4  # on a CPU drawing a pose takes about an eighth of the time of sampling it
+# glibc hands large blocks back to the system after every pass; keeping them is faster.
+WORKER_ENV = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
+
+
+def generate(
+    generator_uri: str,
+    out_uri: str,
+    *,
+    count: int,
+    seed: int,
+    shard_size: int,
+    images: bool = False,
+    actors: int | None = None,
+    batch: int = 64,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Sample ``count`` poses to shards and publish them; a second call renders only what is missing.
+
+    Args:
+        generator_uri: a trained or adapted generator, or ``builtin:NAME``.
+        out_uri: the data set; on a cluster a place that all nodes reach.
+        count: poses in all, those of earlier calls included.
+        seed: with a pose's index, its address.
+        shard_size: poses a shard.
+        images: store the skeleton image of every pose too, as PNG.
+        actors: samplers at work; by default one a CPU, or one a GPU where there are any.
+        batch: images a pass of the networks; the last bits of a pose depend on it.
+        on_progress: takes (poses done, poses in all); a line on standard error where None.
+
+    Returns:
+        ``uri``, ``count``, ``rendered`` (poses of this call), ``seconds``, ``shards``, and ``manifest`` (``version``,
+        ``sha256``).
+
+    Raises:
+        ConfigError: an argument out of range, or the data set at ``out_uri`` belongs to another run or is larger.
+        WeightsError: the generator is missing, damaged, or another one on some node.
+        StorageError: ``out_uri`` cannot be written.
+        NonDeterminismError: a shard came out with other bytes than before.
+    """
+    for name, value in (("count", count), ("shard_size", shard_size), ("actors", actors), ("batch", batch)):
+        if value is not None and value < 1:
+            raise ConfigError(name, f"{value} is less than 1", "give a positive number")
+    if not 0 <= seed < 2**63:
+        raise ConfigError("seed", f"{seed} is out of range", "give a number from 0 to 2^63 - 1")
+    if not generator_uri.startswith("builtin:"):
+        generator_uri = open_store(generator_uri).uri  # actors work in other folders
+    store, began = open_store(out_uri), time.monotonic()
+    sampler = load_sampler(generator_uri, batch)
+    pin_run(store, _run(sampler, seed, shard_size, images))
+    present = newest_manifest(store)
+    if present is not None and present["count"] > count:
+        problem = f"holds {present['count']:,} poses, more than the {count:,} asked for"
+        raise ConfigError(store.uri, problem, "ask for at least as many, or choose another place")
+
+    shards = plan_shards(count, shard_size)
+    missing = sorted(set(shards) - committed(store))
+    rendered = 0
+    if missing:
+        tell = on_progress or ProgressLine("poses")
+        before = count - sum(shard.rows for shard in missing)
+        tell(before, count)
+        sampling = {
+            "generator_uri": generator_uri,
+            "digest": sampler.digest,
+            "seed": seed,
+            "shard_size": shard_size,
+            "batch": batch,
+        }
+        alpha = sampler.alpha if images else None
+        with ray_session(cpus=max(LEAST_CPUS, os.cpu_count() or 1, 2 * (actors or 0))):
+            for rows in _render(missing, store.uri, sampling, alpha, actors):
+                rendered += rows
+                tell(before + rendered, count)
+        if lost := set(missing) - committed(store):
+            hint = "a folder has to be one that all nodes of the cluster share; use s3:// otherwise"
+            raise StorageError(store.uri, f"{len(lost)} shards were written, but not to here", hint)
+    manifest = publish(store, shards)
+    sha256 = hashlib.sha256(canonical_json(manifest)).hexdigest()
+    return {
+        "uri": store.uri,
+        "count": count,
+        "rendered": rendered,
+        "seconds": time.monotonic() - began,
+        "shards": len(shards),
+        "manifest": {"version": manifest["version"], "sha256": sha256},
+    }
+
+
+def _run(sampler: PoseSampler, seed: int, shard_size: int, images: bool) -> dict[str, Any]:
+    """All that a pose of the data set depends on."""
+    schema = shard_schema(sampler.alpha.skeleton.n_joints, images)
+    return {
+        "format": FORMAT,
+        "generator": sampler.digest,
+        "skeleton": sampler.skeleton_name,
+        "seed": seed,
+        "shard_size": shard_size,
+        "batch": sampler.batch,
+        "schema": {field.name: str(field.type) for field in schema},
+        "alpha": sampler.alpha.config if images else None,
+    }
+
+
+def _render(
+    missing: list[ShardId], out_uri: str, sampling: dict[str, Any], alpha: Alpha | None, actors: int | None
+) -> Iterator[int]:
+    """Run the stages over the missing shards; yields rows as their shards are committed."""
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    samplers, drawers = pool_sizes(actors, alpha is not None, len(missing), *_cpus(), gpus)
+    gpu_share = 1 / math.ceil(samplers / gpus) if gpus else 0  # samplers that share a GPU fill it
+    sampling = sampling | {"device": "cuda" if gpus else "cpu"}
+    context = ray.data.DataContext.get_current().copy()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.raise_original_map_exception = True
+    for handler in logging.getLogger("ray.data").handlers:
+        if handler.name == "console":  # Ray Data's file keeps what our one line about an error leaves out
+            handler.setLevel(logging.CRITICAL)
+    with ray.data.DataContext.current(context):
+        rows = [{"index": shard.index, "rows": shard.rows} for shard in missing]
+        shards = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
+        if alpha is None:
+            done = _stage(shards, SampleAndCommit, {"out_uri": out_uri, **sampling}, samplers, gpu_share)
+        else:
+            poses = _stage(shards, SampleShard, sampling, samplers, gpu_share)
+            done = _stage(poses, DrawAndCommit, {"out_uri": out_uri, "alpha": alpha}, drawers, 0)
+        try:
+            for part in done.iter_batches(batch_size=None, prefetch_batches=0):
+                yield int(part["rows"].sum())
+        except RayError as error:
+            raise _own_error(error) or error from None
+
+
+def _stage(
+    data: ray.data.Dataset, stage: type, arguments: dict[str, Any], actors: int, gpu_share: float
+) -> ray.data.Dataset:
+    """One shard a call, one CPU an actor; an actor that dies is started again and its shard rendered again."""
+    return data.map_batches(
+        stage,
+        fn_constructor_kwargs=arguments,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2),
+        num_cpus=1,
+        num_gpus=gpu_share,
+        runtime_env={"env_vars": WORKER_ENV},
+    )
+
+
+def pool_sizes(actors: int | None, images: bool, shards: int, cpus: int, cores: int, gpus: int) -> tuple[int, int]:
+    """How many actors sample and how many draw.
+
+    Args:
+        actors: samplers wanted; None for as many as fit.
+        images: whether there is anything to draw.
+        shards: no pool needs more actors than there is work.
+        cpus: CPUs that Ray counts in the cluster.
+        cores: those of them that exist.
+        gpus: GPUs in the cluster.
+
+    Raises:
+        ConfigError: so many samplers that drawing would never get a CPU.
+    """
+    samplers = min(actors or gpus or cores or 1, shards)
+    drawers = 0
+    if images:
+        drawers = min(shards, max(1, cores - samplers) if gpus else math.ceil(samplers / SAMPLERS_PER_DRAWER))
+    if actors is None:
+        samplers = max(1, min(samplers, cpus - drawers))
+    elif images and samplers + drawers > cpus:
+        problem = f"{samplers} samplers and {drawers} drawers want more than the {cpus} CPUs of the cluster"
+        raise ConfigError("actors", problem, "ask for fewer, or start more nodes first")
+    return samplers, drawers
+
+
+def _cpus() -> tuple[int, int]:
+    """CPUs that Ray counts, and those that exist: on one small machine Ray is told of more, see ray_session."""
+    cpus = int(ray.cluster_resources().get("CPU", 0))
+    alone = sum(node["Alive"] for node in ray.nodes()) == 1
+    return cpus, min(cpus, os.cpu_count() or 1) if alone else cpus
+
+
+def _own_error(error: BaseException | None) -> FlexPoseError | None:
+    """The error of ours inside one of Ray's, which wraps what an actor raises."""
+    while error is not None and not type(error).__module__.startswith("flexpose_ray"):
+        error = getattr(error, "cause", None) or error.__cause__
+    return error

@@ -1,0 +1,89 @@
+"""What a person sees of long work, on standard error: how far it is, how fast, how much longer."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+TERMINAL_S, FILE_S = 0.5, 10.0  # between two lines
+
+
+class ProgressLine:
+    """Takes (done, total) and shows share, rate and time left: one line that is renewed, in a file a line now and then.
+
+    Args:
+        unit: what is counted, in the plural.
+        stream: where to; standard error by default.
+        label: stage of a longer run, in front of the line.
+    """
+
+    def __init__(self, unit: str, stream: TextIO | None = None, label: str = ""):
+        self.unit, self.stream, self.label = unit, stream or sys.stderr, f"{label}: " if label else ""
+        self.renews = self.stream.isatty()
+        self.begun: tuple[float, int] | None = None  # time and count of the first call: earlier work has no rate
+        self.shown = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self.begun is None:
+            self.begun = now, done
+        if done < total and now - self.shown < (TERMINAL_S if self.renews else FILE_S):
+            return
+        self.shown = now
+        rate = (done - self.begun[1]) / max(now - self.begun[0], 1e-9)
+        left = f", {clock((total - done) / rate)} left" if rate and done < total else ""
+        share = f"{self.label}{done:,} of {total:,} {self.unit} ({done / max(total, 1):.0%})"
+        line = f"{share}, {rate:,.{0 if rate >= 10 else 1}f} {self.unit}/s{left}"
+        end = "\n" if done >= total or not self.renews else ""
+        self.stream.write(f"\r\033[K{line}{end}" if self.renews else f"{line}\n")
+        self.stream.flush()
+
+
+SAYS = {
+    "target": "{shots} shots; {held_out:,} held-out target poses",
+    "evaluate": "comparing {count:,} poses a side",
+    "report": "drawing the report",
+}
+
+
+class StageLines:
+    """Takes (stage, row) and shows it: counted stages as a moving line, pretraining as a line a report."""
+
+    def __init__(self):
+        self.moving: dict[str, ProgressLine] = {}
+
+    def __call__(self, stage: str, row: dict) -> None:
+        if stage == "pretrain":
+            self._line(f"{stage}: {training_line(row)}")
+        elif stage in SAYS:
+            self._line(f"{stage}: {SAYS[stage].format(**row)}")
+        elif "step" in row:
+            self._moving(stage, "steps")(row["step"], row["steps"])
+        else:
+            self._moving(stage, "poses")(row["done"], row["total"])
+
+    def _moving(self, stage: str, unit: str) -> ProgressLine:
+        return self.moving.setdefault(stage, ProgressLine(unit, label=stage))
+
+    def _line(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def training_line(row: dict) -> str:
+    """A row of pretraining in words."""
+    if "beta_step" in row:
+        return f"beta {row['beta_step']:,} of {row['beta_steps']:,} steps, error {row['beta_px']:.2f} px"
+    text = f"{row['kimg']:.1f} kimg, {row['kimg_s']:.3f} kimg/s, D {row['d_loss']:.3f}, G {row['g_loss']:.3f}"
+    if "r1" in row:
+        text += f", R1 {row['r1']:.3f}"
+    if "fd" in row:
+        text += f", FD {row['fd']:.4f}"
+    return f"{text}, {clock(row['eta_s'])} left"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"
