@@ -54,7 +54,7 @@ class Alpha:
             )
         if self.channels not in (1, 3):
             raise ConfigError("alpha.channels", f"{self.channels} channels", "choose 3 (colour) or 1")
-        if self.width <= 0 or self.size <= 0:
+        if not (self.width > 0 and self.size > 0):  # so that NaN is refused too
             raise ConfigError("alpha", f"width {self.width} and size {self.size} must be positive")
 
     @property

@@ -66,6 +66,8 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_out))
         self.scale, self.gain, self.padding = 1 / math.sqrt(n_in * kernel**2), gain, kernel // 2
         self.demodulate = demodulate
+        if not demodulate:  # which would take a factor on the weights out again
+            self.scale *= gain
 
     def forward(self, x_NCHW: torch.Tensor, style_NC: torch.Tensor) -> torch.Tensor:
         weight = self.weight * self.scale

@@ -1,0 +1,301 @@
+"""A training step: drawn by its number, shared by any number of workers, resumed bit for bit."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.gan import Draw, GanSettings, GanTrainer, augment
+from flexpose_ray.core.generator import Generator
+from flexpose_ray.core.geometry import flip
+from flexpose_ray.core.skeleton import BODY_15
+
+POSES_NJ2 = np.random.default_rng(0).uniform(0.2, 0.8, (60, 15, 2)).astype(np.float32)
+
+
+def trainer(reduce=lambda tensors: None, rank=0, world=1, **settings):
+    torch.manual_seed(0)
+    generator = Generator(16, z_size=16, w_size=16, depth=2, base=64, most=8)
+    networks = generator, Discriminator(16, base=64, most=8)
+    settings = GanSettings(**{"batch": 8, "r1_every": 4, **settings})
+    return GanTrainer(*networks, Alpha(size=16), POSES_NJ2, settings, "cpu", reduce, rank, world)
+
+
+def as_written(tensors):
+    """Tensors as they come back from a file: other memory, standard layout."""
+    return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
+
+
+def assert_same_state(one, other):
+    (tensors, numbers), (others, other_numbers) = one.state(), other.state()
+    assert numbers == other_numbers
+    assert tensors.keys() == others.keys()
+    assert [name for name in tensors if not torch.equal(tensors[name], others[name])] == []
+
+
+# ----- what is drawn
+
+
+def test_a_step_s_draw_depends_on_its_address_alone():
+    first, again = (Draw.of_step(3, 17, 8, 60, 16) for _ in range(2))
+    for name, array in vars(first).items():
+        np.testing.assert_array_equal(array, getattr(again, name))
+        for seed, step in ((3, 18), (4, 17)):
+            assert not np.array_equal(array, getattr(Draw.of_step(seed, step, 8, 60, 16), name))
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_shares_of_a_draw_add_up_to_it(world):
+    whole = Draw.of_step(0, 5, 16, 60, 16)
+    shares = [whole.share(rank, world) for rank in range(world)]
+    for name, array in vars(whole).items():
+        axis = 1 if name == "augment_N5" else 0
+        np.testing.assert_array_equal(np.concatenate([getattr(s, name) for s in shares], axis), array)
+
+
+def test_every_pose_and_both_sides_are_drawn():
+    draws = [Draw.of_step(0, step, 32, 60, 16) for step in range(40)]
+    assert set(np.concatenate([d.rows_N for d in draws])) == set(range(60))
+    assert 0.4 < np.concatenate([d.mirror_N for d in draws]).mean() < 0.6
+    assert not np.array_equal(draws[0].z_NZ, draws[0].z2_NZ)
+
+
+def test_mirrored_real_images_are_drawings_of_flipped_poses():
+    t, rows = trainer(), np.array([4, 9, 4])
+    images = t.real_images(rows, np.array([True, False, False]))
+    flipped = t.alpha.draw(torch.as_tensor(flip(POSES_NJ2[[4]], BODY_15)))
+    plain = t.alpha.draw(torch.as_tensor(POSES_NJ2[[9, 4]]))
+    torch.testing.assert_close(images, torch.cat([flipped, plain]), rtol=0, atol=1e-5)
+    assert (images[0] - images[2]).abs().max() > 0.5
+
+
+# ----- augmentation
+
+
+def uniform(*rows):
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def test_no_strength_is_no_augmentation():
+    images = torch.randn(4, 3, 16, 16)
+    assert augment(images, torch.zeros(4, 5), 0.0) is images
+
+
+def test_background_stays_background():
+    blank = torch.full((16, 3, 16, 16), -1.0)
+    assert torch.equal(augment(blank, torch.rand(16, 5), 1.0), blank)
+    drawn = Alpha(size=16).draw(torch.as_tensor(POSES_NJ2[:16]))
+    moved = augment(drawn, torch.rand(16, 5, generator=torch.Generator().manual_seed(0)), 1.0)
+    assert moved.min() >= -1 - 1e-6
+    assert (moved - drawn).abs().max() > 0.5
+
+
+def test_images_move_by_the_numbers_that_were_drawn():
+    images = torch.rand(3, 3, 16, 16) * 2 - 1
+    still = 0.5
+    moved = augment(
+        images, uniform([0.1, 1, still, still, still], [0.1, still, 1, still, still], [0.9, 1, 1, 1, 1]), 0.5
+    )
+    torch.testing.assert_close(moved[0, :, :, :-2], images[0, :, :, 2:], rtol=0, atol=1e-5)  # an eighth of the side
+    torch.testing.assert_close(moved[1, :, :-2], images[1, :, 2:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(moved[2], images[2], rtol=0, atol=1e-5)  # 0.9 is not under the strength
+
+
+def test_a_turned_and_grown_limb_is_where_geometry_says():
+    dot = Alpha(size=64, channels=1, width=1 / 32).draw(torch.tensor([0.75, 0.5]).expand(1, 15, 2))
+    for numbers, wanted in (((0, 0.5, 0.5, 1, 0.5), (0.5 + 0.25 * np.exp(-0.2), 0.5)), ((0, 0.5, 0.5, 0.5, 1), None)):
+        wanted = wanted or (0.5 + 0.25 * np.cos(0.35), 0.5 - 0.25 * np.sin(0.35))
+        mass = (augment(dot, uniform(numbers), 1.0)[0, 0] + 1).double()
+        centre = (torch.arange(64) + 0.5) / 64
+        found = (mass.sum(0) @ centre.double() / mass.sum()).item(), (mass.sum(1) @ centre.double() / mass.sum()).item()
+        assert found == pytest.approx(wanted, abs=0.005)
+
+
+def test_generated_images_get_gradients_through_augmentation():
+    images = torch.randn(4, 3, 16, 16, requires_grad=True)
+    augment(images, torch.rand(4, 5), 1.0).square().sum().backward()
+    assert images.grad.isfinite().all()
+    assert images.grad.abs().sum() > 0
+
+
+def test_strength_is_steered_between_zero_and_its_most():
+    leaning, neutral, off = trainer(augment_target=-2.0), trainer(augment_target=2.0), trainer(augment_target=None)
+    for _ in range(3):
+        reports = [t.step() for t in (leaning, neutral, off)]
+    assert leaning.strength == reports[0]["augment"] == pytest.approx(3 * 8 / 500_000)
+    assert neutral.strength == reports[1]["augment"] == 0
+    assert off.strength == 0
+    assert "augment" not in reports[2]
+    leaning.strength = 0.8
+    leaning.step()
+    assert leaning.strength == 0.8
+
+
+# ----- one step
+
+
+def test_a_step_moves_both_networks_and_reports_losses():
+    t = trainer()
+    before = {name: v.clone() for name, v in t.state()[0].items()}
+    report = t.step()
+    assert {"g_loss", "d_loss", "real", "fake", "r1", "augment"} == set(report)
+    assert all(np.isfinite(v) for v in report.values())
+    moved = {name.partition(".")[0] for name, v in before.items() if not torch.equal(v, t.state()[0][name])}
+    assert {"generator", "discriminator", "averaged"} <= moved
+    assert (t.step_count, t.images_seen) == (1, 8)
+    assert all(p.requires_grad for p in t.discriminator.parameters())
+
+
+def test_the_penalty_comes_every_few_steps_and_is_the_gradient_s_square():
+    t = trainer(r1_every=3)
+    assert [i for i in range(7) if "r1" in t.step()] == [0, 3, 6]
+    t, draw = trainer(augment_target=None), Draw.of_step(0, 0, 8, 60, 16)
+    t._update = lambda loss, network, optimizer: None  # the penalty of the start, before anything moves
+    real = t.real_images(draw.rows_N, draw.mirror_N)
+    found = t.step()["r1"]
+    real.requires_grad_()
+    (gradient,) = torch.autograd.grad(t.discriminator(real).sum(), real)
+    assert found == pytest.approx(gradient.square().sum().item() / 8, rel=1e-4)
+
+
+def test_a_larger_penalty_keeps_the_discriminator_flatter():
+    flat, steep = trainer(r1_gamma=50.0, lr=0.01), trainer(r1_gamma=0.0, lr=0.01)
+    for t in (flat, steep):
+        for _ in range(25):
+            t.step()
+    rows, mirror = np.arange(16), np.zeros(16, bool)
+    assert flat._r1_step(flat.real_images(rows, mirror)) < 0.2 * steep._r1_step(steep.real_images(rows, mirror))
+
+
+def test_the_discriminator_s_optimizer_makes_up_for_the_lazy_steps():
+    t = trainer(lr=0.01, r1_every=4)
+    group = t.d_optimizer.param_groups[0]
+    assert group["lr"] == pytest.approx(0.008)
+    assert group["betas"] == pytest.approx((0, 0.99**0.8))
+    assert t.g_optimizer.param_groups[0]["lr"] == 0.01
+
+
+def test_the_average_follows_the_generator_with_the_half_life():
+    t = trainer(ema_kimg=0.016)  # 16 images: two steps
+    t.step_count = 1000  # late enough that the half-life counts
+    old = [p.clone() for p in t.averaged.parameters()]
+    for p in t.generator.parameters():
+        p.data += 1.0
+    t._average()
+    keep = 0.5**0.5
+    for was, now, target in zip(old, t.averaged.parameters(), t.generator.parameters(), strict=True):
+        torch.testing.assert_close(now, keep * was + (1 - keep) * target, rtol=1e-5, atol=1e-5)
+
+
+def test_the_average_forgets_the_start_and_needs_no_gradient():
+    t = trainer(ema_kimg=1000.0)
+    start = {name: v.clone() for name, v in t.averaged.state_dict().items()}
+    for _ in range(5):
+        t.step()
+    for name, v in t.averaged.state_dict().items():
+        if start[name].numel() > 1:
+            gap = (v - t.generator.state_dict()[name]).norm()
+            assert gap < (start[name] - t.generator.state_dict()[name]).norm()
+    assert not any(p.requires_grad for p in t.averaged.parameters())
+    assert torch.equal(t.averaged.mapping.w_mean, t.generator.mapping.w_mean)
+    assert t.generator.mapping.w_mean.abs().sum() > 0
+
+
+def test_the_discriminator_learns_to_tell_images_of_a_generator_that_stands_still():
+    t = trainer(batch=16, augment_target=None, r1_gamma=1.0, lr=0.01)
+    t._generator_step = lambda z, augments: {}
+    losses = [t.step()["d_loss"] for _ in range(30)]
+    assert np.mean(losses[-5:]) < 0.6 * losses[0]
+
+
+def test_the_generator_learns_to_fool_a_discriminator_that_stands_still():
+    t = trainer(batch=16, augment_target=None, lr=0.01)
+    t._discriminator_step = lambda draw, z2, augments: {}
+    losses = [t.step()["g_loss"] for _ in range(20)]
+    assert np.mean(losses[-5:]) < 0.6 * losses[0]
+
+
+# ----- resuming and workers
+
+
+@pytest.mark.parametrize("stop", [1, 4, 7])
+def test_a_resumed_training_is_the_undisturbed_one_bit_for_bit(stop):
+    undisturbed, killed, resumed = trainer(), trainer(), trainer()
+    losses = [undisturbed.step() for _ in range(9)]
+    before = [killed.step() for _ in range(stop)]
+    tensors, numbers = killed.state()
+    resumed.load_state(as_written(tensors), numbers)
+    assert_same_state(resumed, killed)
+    assert before + [resumed.step() for _ in range(9 - stop)] == losses
+    assert_same_state(resumed, undisturbed)
+
+
+def test_a_state_is_loaded_in_place_of_whatever_was_trained_before():
+    one, other = trainer(), trainer()
+    for _ in range(2):
+        one.step()
+    for _ in range(5):
+        other.step()
+    tensors, numbers = one.state()
+    other.load_state(as_written(tensors), numbers)
+    assert one.step() == other.step()
+
+
+def test_the_same_seed_trains_the_same_and_another_one_another():
+    one, again, other = trainer(), trainer(), trainer(seed=1)
+    reports = [[t.step() for _ in range(3)] for t in (one, again, other)]
+    assert reports[0] == reports[1] != reports[2]
+
+
+def run_workers(world, steps, **settings):
+    """Train with ``world`` workers in threads that average like an all-reduce; losses averaged over workers."""
+    barrier, slots, reports = threading.Barrier(world), [None] * world, [None] * world
+
+    def work(rank):
+        def reduce(tensors):
+            slots[rank] = [t.clone() for t in tensors]
+            barrier.wait(30)
+            means = [sum(parts) / world for parts in zip(*slots, strict=True)]
+            barrier.wait(30)
+            for tensor, mean in zip(tensors, means, strict=True):
+                tensor.copy_(mean)
+
+        t = workers[rank] = build(reduce, rank)
+        reports[rank] = [t.step() for _ in range(steps)]
+
+    def build(reduce, rank):
+        with building:  # torch's seed belongs to the whole process
+            return trainer(reduce, rank, world, **settings)
+
+    building, workers = threading.Lock(), [None] * world
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    means = [{name: np.mean([row[name] for row in rows]) for name in rows[0]} for rows in zip(*reports, strict=True)]
+    return means, workers
+
+
+def test_two_workers_train_what_one_trains():
+    settings = {"batch": 16, "r1_every": 2, "augment_target": 0.0}
+    alone, (single,) = run_workers(1, 6, **settings)
+    together, (first, second) = run_workers(2, 6, **settings)
+    for one, two in zip(alone, together, strict=True):
+        assert two == pytest.approx(one, rel=1e-3, abs=1e-3)
+    assert_same_state(first, second)
+    for mine, theirs in zip(single.generator.parameters(), first.generator.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(single.generator.mapping.w_mean, first.generator.mapping.w_mean, rtol=1e-3, atol=1e-3)
+
+
+def test_bfloat16_trains_close_to_float32():
+    full, half = trainer(), trainer(bf16=True)
+    for _ in range(3):
+        reports = full.step(), half.step()
+    assert reports[1] == pytest.approx(reports[0], abs=0.15)
+    assert {v.dtype for name, v in half.state()[0].items() if name.startswith("generator")} == {torch.float32}
