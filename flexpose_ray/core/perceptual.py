@@ -56,7 +56,7 @@ class Vgg16:
     def __init__(self, file: Path):
         tensors = _read(file)
         self.convs: list[tuple[torch.Tensor, torch.Tensor] | None] = []
-        index = 0  # in torchvision's numbering, which counts activations and poolings too
+        index, before = 0, 3  # in torchvision's numbering, which counts activations and poolings too
         for width in VGG16:
             if width == "M":
                 self.convs.append(None)
@@ -68,10 +68,10 @@ class Vgg16:
                 raise WeightsError(
                     file, f"{error.args[0]} is missing", "give VGG-16 weights, torchvision's names"
                 ) from None
-            if weight.shape[0] != width:
-                raise WeightsError(file, f"features.{index} has {weight.shape[0]} channels, VGG-16 has {width}")
+            if (shape := tuple(weight.shape)) != (width, before, 3, 3) or bias.shape != (width,):
+                raise WeightsError(file, f"features.{index} is {shape}, in VGG-16 it is {(width, before, 3, 3)}")
             self.convs.append((weight.float(), bias.float()))
-            index += 2
+            index, before = index + 2, width
 
     def __call__(self, images_NCHW: torch.Tensor) -> list[torch.Tensor]:
         mean, spread = (images_NCHW.new_tensor(v)[:, None, None] for v in (self.MEAN, self.SPREAD))
@@ -100,7 +100,7 @@ def _read(file: Path) -> dict[str, torch.Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(str(file))
-        return torch.load(file, map_location="cpu", weights_only=True)
+        return dict(torch.load(file, map_location="cpu", weights_only=True))
     except Exception as error:
         raise WeightsError(
             file, f"cannot be read as weights: {error.__class__.__name__}", "give a tensor file"

@@ -13,16 +13,15 @@ def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple
     """Sorted layer numbers, ``"all"`` filled in.
 
     Raises:
-        ConfigError: a layer outside 1 to ``n_layers``.
+        ConfigError: no layer, one outside 1 to ``n_layers``, or another word than "all".
     """
     if layers == "all":
         return tuple(range(1, n_layers + 1))
-    chosen = tuple(sorted(set(layers)))
-    if not chosen or chosen[0] < 1 or chosen[-1] > n_layers:
-        raise ConfigError(
-            "layers", f"{list(layers)} is out of range", f"this generator has style layers 1 to {n_layers}"
-        )
-    return chosen
+    known = range(1, n_layers + 1)
+    if not layers or isinstance(layers, str) or any(layer not in known for layer in layers):
+        shown = layers if isinstance(layers, str) else list(layers)
+        raise ConfigError("layers", f"{shown!r} is out of range", f"this generator has style layers 1 to {n_layers}")
+    return tuple(sorted(set(layers)))
 
 
 class Transfer(nn.Module):

@@ -1,0 +1,91 @@
+"""Distances between sets for training: zero where they should be, and downhill leads there."""
+
+import numpy as np
+import pytest
+import torch
+
+from flexpose_ray.core.distribution import energy_distance, gaussian_distance, moments
+from flexpose_ray.core.metrics import frechet_distance
+
+
+def cloud(count, seed=0, mean=0.5, spread=0.1):
+    values = np.random.default_rng(seed).normal(mean, spread, (count, 15, 2))
+    return torch.as_tensor(values.astype(np.float32))
+
+
+def test_energy_distance_is_the_textbook_s():
+    a, b = cloud(7), cloud(5, 1, 0.6)
+    apart = np.mean([(x - y).norm().item() for x in a for y in b])
+    within = [
+        np.mean([(s[i] - s[j]).norm().item() for i in range(len(s)) for j in range(len(s)) if i != j]) for s in (a, b)
+    ]
+    assert energy_distance(a, b).item() == pytest.approx(2 * apart - sum(within), abs=1e-5)
+    assert energy_distance(b, a).item() == pytest.approx(energy_distance(a, b).item(), abs=1e-6)
+
+
+def test_energy_distance_of_equal_distributions_is_zero_in_expectation():
+    values = [energy_distance(cloud(16, 2 * i), cloud(12, 2 * i + 1)).item() for i in range(300)]
+    error = np.std(values) / np.sqrt(len(values))
+    assert abs(np.mean(values)) < 4 * error < 0.01
+    assert min(values) < 0 < max(values)
+    shifted = [energy_distance(cloud(16, 2 * i), cloud(12, 2 * i + 1, 0.55)).item() for i in range(50)]
+    narrow = [energy_distance(cloud(16, 2 * i), cloud(12, 2 * i + 1, spread=0.02)).item() for i in range(50)]
+    assert min(np.mean(shifted), np.mean(narrow)) > 10 * error
+
+
+@pytest.mark.parametrize("loss", [
+    energy_distance,
+    lambda a, b: gaussian_distance(moments(a), moments(b)),
+], ids=["energy", "gaussian"])  # fmt: skip
+def test_downhill_leads_to_the_target(loss):
+    target = cloud(80, 1, 0.62, 0.05)
+    shift, scale = torch.zeros(15, 2, requires_grad=True), torch.ones(15, 2, requires_grad=True)
+    base = cloud(64)
+    optimizer = torch.optim.Adam([shift, scale], lr=0.02)
+    for _ in range(150):
+        value = loss((base - 0.5) * scale + 0.5 + shift, target)
+        optimizer.zero_grad()
+        value.backward()
+        assert shift.grad.isfinite().all()
+        optimizer.step()
+    assert shift.mean().item() == pytest.approx(0.12, abs=0.02)
+    assert scale.mean().item() == pytest.approx(0.5, abs=0.15)
+
+
+def test_energy_gradient_is_finite_where_poses_coincide():
+    a = cloud(4)
+    a[1] = a[0]
+    a.requires_grad_()
+    energy_distance(a, a.detach().clone()).backward()
+    assert a.grad.isfinite().all()
+
+
+def test_moments_are_numpy_s():
+    poses = cloud(50)
+    flat = poses.flatten(1).numpy().astype(np.float64)
+    mean_D, cov_DD = moments(poses)
+    np.testing.assert_allclose(mean_D, flat.mean(0), atol=1e-12)
+    np.testing.assert_allclose(cov_DD, np.cov(flat, rowvar=False), atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [100, 8])
+def test_gaussian_distance_equals_fd(count):
+    """Also for covariances that are singular, as a dozen shots have them."""
+    a, b = cloud(200), cloud(count, 1, 0.55, 0.07)
+    found = gaussian_distance(moments(a), moments(b), ridge=1e-12).item()
+    assert found == pytest.approx(frechet_distance(a.numpy(), b.numpy()), abs=1e-4)
+    with_ridge = gaussian_distance(moments(a), moments(b)).item()
+    assert with_ridge == pytest.approx(found, rel=0.02)
+    assert gaussian_distance(moments(b), moments(b)).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_gaussian_distance_knows_the_closed_form():
+    eye, zero = torch.eye(30, dtype=torch.float64), torch.zeros(30, dtype=torch.float64)
+    assert gaussian_distance((zero + 0.1, 4 * eye), (zero, eye)).item() == pytest.approx(30 * 0.01 + 30, rel=1e-4)
+
+
+def test_gaussian_gradient_is_finite_for_singular_covariances():
+    a = cloud(5).requires_grad_()
+    gaussian_distance(moments(a), moments(cloud(3, 1))).backward()
+    assert a.grad.isfinite().all()
+    assert a.grad.abs().sum() > 0
