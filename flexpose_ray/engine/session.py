@@ -39,7 +39,7 @@ def ray_session(address: str | None = None, cpus: int | None = None) -> Iterator
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else its lines mix with ours on standard error
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else warnings of its core mix with our lines
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         _probe(address)
@@ -48,7 +48,8 @@ def ray_session(address: str | None = None, cpus: int | None = None) -> Iterator
         start, hint = _private(cpus), "look for space in /dev/shm and in the temporary folder, which RAY_TMPDIR moves"
     _guard_token(private=not address)
     try:
-        ray.init(**start, logging_level=logging.ERROR, log_to_driver=False)
+        with _muted_stderr():  # the core tells there that it took the log level
+            ray.init(**start, logging_level=logging.ERROR, log_to_driver=False)
     except (RayError, ConnectionError, RuntimeError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(address or "Ray", f"does not answer or start: {reason}", hint) from error
@@ -68,6 +69,19 @@ def _probe(address: str) -> None:
     except OSError as error:
         hint = "start the cluster, or unset RAY_ADDRESS to work on this machine alone"
         raise ConfigError(address, f"no Ray cluster there: {error.strerror or error}", hint) from error
+
+
+@contextmanager
+def _muted_stderr() -> Iterator[None]:
+    """Drop what C++ code writes to standard error; Python's exceptions still tell what went wrong."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 def _private(cpus: int | None) -> dict:
