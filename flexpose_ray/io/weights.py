@@ -15,9 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from flexpose_ray.core.errors import ConfigError, WeightsError
-from flexpose_ray.io.store import MissingKeyError, open_store
+from flexpose_ray.io.store import MissingKeyError, Store, open_store
 
 FORMAT = 1
+HEAD_KEYS = ("kind", "digest", "tensors", "sha256", "config", "card")
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,17 @@ def read_model(uri: str, kind: str | None = None) -> Model:
         raise WeightsError(uri, "no model here (no model.json)", "give the folder that pretrain or adapt wrote")
     if head.get("format") != FORMAT:
         raise WeightsError(uri, f"format {head.get('format')}, this version reads {FORMAT}", "upgrade flexpose-ray")
+    if missing := [key for key in HEAD_KEYS if key not in head]:
+        raise WeightsError(uri, f"model.json is damaged: no {missing[0]}", "copy the folder again")
     if kind is not None and head["kind"] != kind:
         raise WeightsError(uri, f"holds {head['kind']} weights where {kind} ones are needed")
+    if _digest(head["kind"], head["config"], head["sha256"]) != head["digest"]:
+        raise WeightsError(uri, "model.json is damaged: its digest differs", "copy the folder again")
     try:
         data = store.get(head["tensors"])
     except MissingKeyError as error:
+        if _head(store) != head:  # another model was put in its place meanwhile
+            return read_model(uri, kind)
         raise WeightsError(uri, f"{head['tensors']} is missing", "copy the folder again") from error
     if hashlib.sha256(data).hexdigest() != head["sha256"]:
         raise WeightsError(uri, f"{head['tensors']} is damaged: its hash differs", "copy the folder again")
@@ -125,10 +132,13 @@ def _digest(kind: str, config: dict, sha: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _head(store) -> dict | None:
+def _head(store: Store) -> dict | None:
     try:
-        return json.loads(store.get("model.json"))
+        head = json.loads(store.get("model.json"))
     except MissingKeyError:
         return None
     except ValueError as error:
         raise WeightsError(store.uri, f"model.json is broken: {error}", "copy the folder again") from error
+    if not isinstance(head, dict):
+        raise WeightsError(store.uri, "model.json is broken: no JSON object", "copy the folder again")
+    return head

@@ -1,0 +1,127 @@
+"""Networks to storage and back: the same samples, and errors where a base is gone or another one."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.beta import Beta
+from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.errors import WeightsError
+from flexpose_ray.core.generator import Generator
+from flexpose_ray.core.sampler import PoseSampler
+from flexpose_ray.core.transfer import Transfer
+from flexpose_ray.io.models import load_generator, load_sampler, save_adapted, save_generator
+from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.io.weights import write_model
+
+INDICES = np.arange(10)
+SOURCE = torch.full((30,), 0.5, dtype=torch.float64), 0.01 * torch.eye(30, dtype=torch.float64)
+
+
+def networks(seed=0, channels=3):
+    torch.manual_seed(seed)
+    beta = Beta(channels=channels, width=4)
+    beta(torch.randn(4, channels, 16, 16))  # so that its running statistics are not those of the start
+    shared = dict(channels=channels, base=64, most=16)
+    generator = Generator(16, z_size=16, w_size=24, depth=2, **shared)
+    generator.mapping.w_mean.fill_(0.5)
+    return generator, Discriminator(16, **shared), beta, Alpha(size=16, channels=channels, width=0.05), SOURCE
+
+
+def saved(uri, seed=0):
+    return save_generator(str(uri), *networks(seed), {"fd": 0.1})
+
+
+def adapted(uri, base_uri, base_digest):
+    transfer = Transfer.for_generator(networks()[0], (1, 3), bias=True)
+    transfer.maps["1"].bias.data.fill_(1.0)
+    return save_adapted(str(uri), str(base_uri), base_digest, transfer, {"shots": 12}), transfer
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_generator_comes_back_with_all_its_parts(store: Store, channels):
+    parts = networks(channels=channels)
+    digest = save_generator(store.uri, *parts, {"fd": 0.1})
+    back = load_generator(store.uri)
+    assert (back.digest, back.card, back.alpha) == (digest, {"fd": 0.1}, parts[3])
+    for ours, theirs in zip((back.generator, back.discriminator, back.beta), parts, strict=False):
+        assert ours.config == theirs.config
+        state = theirs.state_dict()
+        assert ours.state_dict().keys() == state.keys()
+        assert all(torch.equal(tensor, state[name]) for name, tensor in ours.state_dict().items())
+    assert not back.beta.training
+
+
+def test_samples_of_a_stored_generator_are_those_of_the_networks(tmp_path):
+    digest = saved(tmp_path / "base")
+    generator, _, beta, alpha = networks()
+    sampler = load_sampler(str(tmp_path / "base"), batch=4)
+    assert (sampler.digest, sampler.batch, sampler.transfer) == (digest, 4, None)
+    wanted = PoseSampler(generator, beta, alpha, digest, batch=4).sample(5, INDICES)
+    np.testing.assert_array_equal(sampler.sample(5, INDICES)[0], wanted[0])
+
+
+def test_an_adapted_model_is_tau_alone_and_samples_through_its_base(store: Store, tmp_path):
+    base_digest = saved(tmp_path / "base")
+    digest, transfer = adapted(store.uri, tmp_path / "base", base_digest)
+    assert sum(len(store.get(key)) for key in store.list()) < 20_000
+    sampler = load_sampler(store.uri)
+    assert sampler.digest == digest != base_digest
+    generator, _, beta, alpha = networks()
+    wanted, _ = PoseSampler(generator, beta, alpha, "", transfer).sample(5, INDICES)
+    np.testing.assert_array_equal(sampler.sample(5, INDICES)[0], wanted)
+    assert np.abs(load_sampler(str(tmp_path / "base")).sample(5, INDICES)[0] - wanted).max() > 1e-4
+
+
+def test_an_adapted_model_whose_base_is_another_now_is_refused(tmp_path):
+    adapted(tmp_path / "adapted", tmp_path / "base", saved(tmp_path / "base"))
+    saved(tmp_path / "base", seed=1)
+    with pytest.raises(WeightsError, match=r"was adapted from another generator than the one at .*base"):
+        load_sampler(str(tmp_path / "adapted"))
+
+
+def test_an_adapted_model_whose_base_is_gone_is_refused(tmp_path):
+    adapted(tmp_path / "adapted", tmp_path / "base", saved(tmp_path / "base"))
+    shutil.rmtree(tmp_path / "base")
+    with pytest.raises(WeightsError, match="base: no model here"):
+        load_sampler(str(tmp_path / "adapted"))
+
+
+def test_an_adapted_model_is_no_generator(tmp_path):
+    adapted(tmp_path / "adapted", tmp_path / "base", saved(tmp_path / "base"))
+    with pytest.raises(WeightsError, match="holds adapted weights where generator ones are needed"):
+        load_generator(str(tmp_path / "adapted"))
+
+
+def test_tensors_that_do_not_fit_the_config_are_refused(tmp_path):
+    generator, discriminator, beta, alpha, _ = networks()
+    parts = {"generator": generator, "discriminator": discriminator, "beta": beta}
+    config = {name: part.config for name, part in parts.items()} | {"alpha": alpha.config}
+    config["generator"] = {**generator.config, "base": 32}
+    tensors = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}
+    write_model(str(tmp_path), "generator", config, tensors, {})
+    with pytest.raises(WeightsError, match="the generator does not fit its config"):
+        load_generator(str(tmp_path))
+
+
+def test_the_digest_depends_on_every_part(tmp_path):
+    digests = {saved(tmp_path / "a")}
+    for changed in range(3):
+        parts = list(networks())
+        next(parts[changed].parameters()).data += 1
+        digests.add(save_generator(str(tmp_path / "b"), *parts, {}))
+    digests.add(save_generator(str(tmp_path / "c"), *networks()[:3], Alpha(size=16, width=0.06), SOURCE, {}))
+    assert len(digests) == 5
+
+
+def test_what_is_written_is_safetensors_and_json_only(tmp_path):
+    saved(tmp_path / "base")
+    names = sorted(p.name for p in (tmp_path / "base").iterdir())
+    assert names[1] == "model.json"
+    assert names[0].endswith(".safetensors")
+    assert len(names) == 2
+    assert json.loads(open_store(tmp_path / "base").get("model.json"))["format"] == 1
