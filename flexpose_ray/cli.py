@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 from typing import Any
 
@@ -27,16 +29,26 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         status, result, text = args.run(args)
+        print(text, file=sys.stderr if args.json else sys.stdout)
+        if args.json:
+            print(json.dumps(result))
+        sys.stdout.flush()
+        return status
     except FlexPoseError as error:
-        print(f"flexpose {args.verb}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _refuse(args.verb, str(error))
+    except BrokenPipeError:  # a reader such as `head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        return _refuse(args.verb, f"{error.filename or 'system'}: {error.strerror or error}")
     except KeyboardInterrupt:
         print(f"\nflexpose {args.verb}: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    print(text, file=sys.stderr if args.json else sys.stdout)
-    if args.json:
-        print(json.dumps(result))
-    return status
+        return 128 + signal.SIGINT
+
+
+def _refuse(verb: str, problem: str) -> int:
+    print(f"flexpose {verb}: {' '.join(problem.split())}", file=sys.stderr)
+    return 2
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,23 +58,25 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"flexpose-ray {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, run, summary: str, example: str) -> argparse.ArgumentParser:
+    def verb(name: str, run, summary: str, example: str, settings: bool = True) -> argparse.ArgumentParser:
         sub = verbs.add_parser(
             name, help=summary, description=summary, epilog=f"example:\n  {example}", formatter_class=raw
         )
-        sub.add_argument("--config", metavar="FILE", help="recipe whose settings count (YAML, or a shipped name)")
-        sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one; repeatable")
+        if settings:
+            sub.add_argument("--config", metavar="FILE", help="recipe whose settings count (YAML, or a shipped name)")
+            sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one; repeatable")
         sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
         sub.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, stop")
         sub.set_defaults(run=run)
         return sub
 
-    def storage(sub: argparse.ArgumentParser) -> None:
+    def whole(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("recipe", nargs="?", help="YAML file or shipped recipe; or give it as --config")
         sub.add_argument("--storage", default="runs", metavar="URI", help="folder or s3:// for runs (default: runs)")
 
     sub = verb(
         "prepare", _prepare, "read annotations into a pose set",
-        "flexpose prepare --source coco:person_keypoints_train2017.json.gz --out sets/coco.parquet",
+        "flexpose prepare --source coco:person_keypoints_train2017.json.gz --out sets/coco.parquet", settings=False,
     )  # fmt: skip
     sub.add_argument("--source", required=True, metavar="KIND:PATH", help="coco, penn, table, poses or synthetic")
     sub.add_argument("--mapping", metavar="FILE", help="YAML: a joint of ours -> yours, or several to average")
@@ -72,8 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
         "pretrain", _pretrain, "train a generator and its beta on a source",
         "flexpose pretrain coco --set pretrain.kimg=300 --storage runs",
     )  # fmt: skip
-    sub.add_argument("recipe", help="YAML file or shipped recipe")
-    storage(sub)
+    whole(sub)
 
     sub = verb(
         "adapt", _adapt, "adapt a generator to a few shots",
@@ -105,18 +118,21 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--source", metavar="URI", help="source poses; mean shift and CORAL need them")
     sub.add_argument("--shots", metavar="URI", help="the shots that the data set grew from")
 
-    sub = verb("verify", _verify, "hash a data set again; status 1 if it differs", "flexpose verify data/mine")
+    sub = verb(
+        "verify", _verify, "hash a data set again; status 1 if it differs", "flexpose verify data/mine", settings=False
+    )  # fmt: skip
     sub.add_argument("samples", metavar="URI", help="generated data set")
 
-    sub = verb("report", _report, "write the page of a run again", "flexpose report runs/quickstart-1a2b3c4d")
+    sub = verb(
+        "report", _report, "write the page of a run again", "flexpose report runs/quickstart-1a2b3c4d", settings=False
+    )  # fmt: skip
     sub.add_argument("uri", metavar="URI", help="run's folder")
 
     sub = verb(
         "pipeline", _pipeline, "all of a recipe: generator, adaptation, data set, scores, report",
         "flexpose pipeline quickstart",
     )  # fmt: skip
-    sub.add_argument("recipe", help="YAML file or shipped recipe")
-    storage(sub)
+    whole(sub)
     return parser
 
 
@@ -126,25 +142,24 @@ Outcome = tuple[int, Any, str]  # exit status, JSON, text
 def _prepare(args) -> Outcome:
     from dataclasses import asdict
 
-    from flexpose_ray.io.datasets import read_source
     from flexpose_ray.io.prepare import prepare
 
-    if args.dry_run:
-        _, report = read_source(args.source, args.mapping)
-        return 0, asdict(report), f"{report}\nwould be written to {args.out}"
-    report = prepare(args.source, args.out, args.mapping)
-    return 0, asdict(report) | {"out": args.out}, f"{report}\nwritten to {args.out}"
+    report = prepare(args.source, args.out, args.mapping, write=not args.dry_run)
+    done = f"{'would be written' if args.dry_run else 'written'} to {args.out}"
+    return 0, asdict(report) | {"out": args.out}, f"{report}\n{done}"
 
 
 def _pretrain(args) -> Outcome:
-    from flexpose_ray.config import load_recipe, pretrain_key
+    from flexpose_ray.config import pretrain_key
 
-    recipe = load_recipe(args.recipe, args.set)
-    place = f"{args.storage}/{pretrain_key(recipe)}"
-    if args.dry_run:
-        return 0, recipe.model_dump(mode="json"), f"would train {recipe.pretrain.kimg:g} kimg in {place}"
-    from flexpose_ray.engine.pretrain import pretrain
+    recipe = _recipe(args)
+    from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
     from flexpose_ray.engine.progress import StageLines
+
+    if args.dry_run:
+        work = f"{recipe.pretrain.kimg:g} kimg on {len(read_recipe_source(recipe)):,} poses"
+        place = f"{args.storage}/{pretrain_key(recipe)}"
+        return 0, recipe.model_dump(mode="json"), f"would train {work} in {place}"
 
     lines = StageLines()
     done = pretrain(recipe, args.storage, lambda row: lines("pretrain", row))
@@ -155,14 +170,22 @@ def _pretrain(args) -> Outcome:
 def _adapt(args) -> Outcome:
     from flexpose_ray.config import AdaptConfig, load_section
 
+    if args.paper and args.config:
+        raise ConfigError("--paper", "goes not together with --config", "write the paper's setting into the recipe")
     changes = [f"layers={_layers(args.layers)}"] if args.layers else []
     base = AdaptConfig.paper() if args.paper else None
     config = load_section("adapt", args.config, args.set, changes, base)
     shots = _poses(args.shots)
-    if args.dry_run:
-        return 0, config.model_dump(mode="json"), f"would adapt {args.generator} to {len(shots)} shots in {args.out}"
-    from flexpose_ray.engine.adapt import adapt
+    from flexpose_ray.engine.adapt import adapt, check_shots
     from flexpose_ray.engine.progress import StageLines
+    from flexpose_ray.io.models import load_generator
+    from flexpose_ray.io.store import open_store
+
+    if args.dry_run:
+        base = load_generator(args.generator)
+        check_shots(shots, config, base.alpha.skeleton_name, base.generator.n_layers, args.generator)
+        place = open_store(args.out).uri
+        return 0, config.model_dump(mode="json"), f"would adapt {args.generator} to {len(shots)} shots in {place}"
 
     lines = StageLines()
     card = adapt(args.generator, shots, config, args.out, lambda row: lines("adapt", row))
@@ -176,12 +199,15 @@ def _generate(args) -> Outcome:
     changes = [f"{k}={getattr(args, k)}" for k in ("count", "seed", "actors") if getattr(args, k) is not None]
     config = load_section("generate", args.config, args.set, changes + ["images=true"] * args.images)
     if args.dry_run:
-        shards = -(-config.count // config.shard_size)
-        return (
-            0,
-            config.model_dump(mode="json"),
-            f"would sample {config.count:,} poses in {shards:,} shards to {args.out}",
-        )
+        from flexpose_ray.io.manifest import committed, plan_shards
+        from flexpose_ray.io.models import load_sampler
+        from flexpose_ray.io.store import open_store
+
+        load_sampler(args.generator)
+        store, shards = open_store(args.out), plan_shards(config.count, config.shard_size)
+        there = f", {len(committed(store) & set(shards)):,} of which are there"
+        text = f"would sample {config.count:,} poses in {len(shards):,} shards{there}, to {store.uri}"
+        return 0, config.model_dump(mode="json"), text
     from flexpose_ray.engine.generate import generate
 
     made = generate(args.generator, args.out, **config.model_dump())
@@ -199,12 +225,13 @@ def _evaluate(args) -> Outcome:
 
     target = _poses(args.target)
     source, shots = (_poses(uri) if uri else None for uri in (args.source, args.shots))
-    if args.dry_run:
-        return 0, config.model_dump(mode="json"), f"would compare {args.samples} with {len(target):,} target poses"
     if args.samples.endswith(".parquet"):
         samples = _poses(args.samples)
     else:
         samples = first_poses(open_store(args.samples), config.count)
+    if args.dry_run:
+        text = f"would compare {len(samples):,} poses of {args.samples} with {len(target):,} target poses"
+        return 0, config.model_dump(mode="json"), text
     result = evaluate(samples, target, source, shots, config.count, config.seed)
     return 0, result, format_table(result)
 
@@ -214,7 +241,11 @@ def _verify(args) -> Outcome:
     from flexpose_ray.io.store import open_store
 
     store = open_store(args.samples)
-    manifest, problems = read_manifest(store), verify(store)
+    manifest = read_manifest(store)
+    if args.dry_run:
+        shards = len(manifest["shards"])
+        return 0, {"count": manifest["count"], "shards": shards}, f"would hash {shards:,} shards of {store.uri}"
+    problems = verify(store)
     found = [{"shard": p.shard.index, "key": p.key, "problem": p.problem} for p in problems]
     text = "\n".join(f"{p.key}: {p.problem}" for p in problems) or f"{manifest['count']:,} poses, all as committed"
     return (1 if problems else 0), {"count": manifest["count"], "problems": found}, text
@@ -224,24 +255,37 @@ def _report(args) -> Outcome:
     from flexpose_ray.io.store import open_store
     from flexpose_ray.report.run import write_run_report
 
-    page = write_run_report(open_store(args.uri))
-    return 0, {"report": page}, page
+    page = write_run_report(open_store(args.uri), write=not args.dry_run)
+    return 0, {"report": page}, f"would write {page}" if args.dry_run else page
 
 
 def _pipeline(args) -> Outcome:
-    from flexpose_ray.config import load_recipe, run_key
+    from flexpose_ray.config import run_key
 
-    recipe = load_recipe(args.recipe, args.set)
-    if args.dry_run:
-        return 0, recipe.model_dump(mode="json"), f"would run {recipe.name} in {args.storage}/{run_key(recipe)}"
+    recipe = _recipe(args)
     from flexpose_ray.engine.evaluate import format_table
     from flexpose_ray.engine.progress import StageLines
-    from flexpose_ray.pipeline import run_pipeline
+    from flexpose_ray.io.store import open_store
+    from flexpose_ray.pipeline import check_inputs, finished, run_pipeline
 
+    if args.dry_run:
+        inputs, store = check_inputs(recipe), open_store(args.storage).child(run_key(recipe))
+        work = f"{len(inputs.shots)} shots, {len(inputs.held):,} held-out poses, {recipe.generate.count:,} to sample"
+        does = "has run" if finished(store) else "would run"
+        return 0, recipe.model_dump(mode="json"), f"{does} {recipe.name} in {store.uri}: {work}"
     done = run_pipeline(recipe, args.storage, StageLines())
     seconds = sum(done["timings"].values())
     text = f"{format_table(done['evaluation'])}\n\n{done['count']:,} poses: {done['samples']} ({seconds:.0f} s in all)"
     return 0, done, f"{text}\n{done['report']}"
+
+
+def _recipe(args):
+    """The recipe of a verb that takes a whole one."""
+    from flexpose_ray.config import load_recipe
+
+    if (args.recipe is None) == (args.config is None):
+        raise ConfigError("recipe", "expected exactly one", f"as in: flexpose {args.verb} quickstart")
+    return load_recipe(args.recipe or args.config, args.set)
 
 
 def _poses(uri: str):

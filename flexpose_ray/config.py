@@ -18,10 +18,11 @@ NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"  # names become folders, object keys and jo
 Layers = Literal["all"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: a date such as 2020-13-45, or no UTF-8
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class AlphaConfig(Section):
@@ -176,8 +177,9 @@ def pretrain_key(recipe: Recipe) -> str:
 
 
 def run_key(recipe: Recipe) -> str:
-    """Name of a whole run's folder."""
-    return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json'))}"
+    """Name of a whole run's folder. What only says who does the work may change between runs; all else counts."""
+    hands = {"pretrain": {"workers", "threads", "report_kimg"}, "generate": {"actors"}}
+    return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=hands))}"
 
 
 def load_recipe(path: str, overrides: list[str] | None = None) -> Recipe:
@@ -199,10 +201,10 @@ def load_recipe(path: str, overrides: list[str] | None = None) -> Recipe:
             raise ConfigError(path, "no such recipe", f"give a YAML file or one of {', '.join(names)}")
     try:
         values = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(path, f"cannot be read: {error.__class__.__name__}", "give a readable YAML file") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(path, "broken YAML: " + " ".join(str(error).split()), "mend the file") from error
+    except OSError as error:
+        raise ConfigError(path, f"cannot be read: {error.strerror}", "give a YAML file or a shipped name") from error
+    except BROKEN_YAML as error:
+        raise ConfigError(path, f"broken YAML: {' '.join(str(error).split())}", "mend the file") from error
     if not isinstance(values, dict):
         raise ConfigError(path, "a recipe is a mapping of keys", "see the shipped quickstart.yaml")
     for override in overrides or []:
@@ -211,7 +213,7 @@ def load_recipe(path: str, overrides: list[str] | None = None) -> Recipe:
 
 
 def load_section(
-    name: str, path: str | None, overrides: list[str], options: list[str], base: Section | None = None
+    name: str, path: str | None, overrides: list[str], options: list[str] | None = None, base: Section | None = None
 ) -> Any:
     """One section of a recipe, for a command that needs no more.
 
@@ -227,7 +229,7 @@ def load_section(
     model = _section(Recipe, name)
     start = getattr(load_recipe(path), name) if path else base
     values = {name: start.model_dump(mode="json") if start else {}}
-    for override in [*overrides, *(f"{name}.{option}" for option in options)]:
+    for override in [*overrides, *(f"{name}.{option}" for option in options or [])]:
         _set(values, override)
     if other := next((key for key in values if key != name), None):
         raise ConfigError(
@@ -241,17 +243,34 @@ def parse(model: type[Section], values: dict, where: str) -> Any:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"]) or "recipe"
-        if fault["type"] == "extra_forbidden":
-            parts = fault["loc"][:-1]
-            owner = model
-            for part in parts:
-                owner = _section(owner, str(part))
-            hint = f"known here: {', '.join(owner.model_fields)}" if owner else ""
-            raise ConfigError(where, f"unknown key {key}", hint) from None
-        found = "" if fault["type"] == "missing" else f", found {fault['input']!r}"[:120]
-        raise ConfigError(where, f"{key}: {fault['msg']}{found}", "correct the recipe or the --set option") from None
+        faults = [(_key(model, fault["loc"]), fault) for fault in error.errors()]
+    field = faults[0][0]
+    # Of a value that may be one of several things, what is said of the part within it says most.
+    key = max((key for key, _ in faults if key[: len(field)] == field), key=len)
+    told = [fault for at, fault in faults if at == key]
+    name = ".".join(map(str, key)) or "recipe"
+    if told[0]["type"] == "extra_forbidden":
+        owner = model
+        for part in key[:-1]:
+            owner = _section(owner, str(part))
+        raise ConfigError(where, f"unknown key {name}", f"known here: {', '.join(owner.model_fields)}")
+    if told[0]["type"] == "value_error":  # of our own, about several keys
+        raise ConfigError(where, f"{name}: {told[0]['ctx']['error']}", "correct the recipe or the --set option")
+    wanted = " or ".join(dict.fromkeys(fault["msg"].removeprefix("Input should be ") for fault in told))
+    if told[0]["msg"].startswith("Input should be "):
+        wanted = f"should be {wanted}".replace("a valid tuple", "a list, as in [3]")
+    found = "" if told[0]["type"] == "missing" else f", found {told[0]['input']!r}"[:120]
+    raise ConfigError(where, f"{name}: {wanted}{found}", "correct the recipe or the --set option")
+
+
+def _key(model: type[Section], loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Where a fault lies, without the names that pydantic gives to the branches of a union."""
+    key, owner = (), model
+    for part in loc:
+        if isinstance(part, int) or owner is not None:
+            key = (*key, part)
+            owner = _section(owner, str(part))
+    return key
 
 
 def _section(owner: type[Section] | None, name: str) -> type[Section] | None:
@@ -271,5 +290,5 @@ def _set(values: dict, override: str) -> None:
             raise ConfigError(f"--set {override}", f"{parent} is a value, not a section")
     try:
         values[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except BROKEN_YAML:
         raise ConfigError(f"--set {override}", "the value is no YAML", "quote it") from None

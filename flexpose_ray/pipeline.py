@@ -3,6 +3,7 @@
 What is done is what lies in the run's folder: a killed run goes on where it was, and a finished one ends at once.
 
     recipe.json               the checked recipe; its hash is in the folder's name
+    timings.json              seconds of every stage
     target.parquet            held-out target poses, for evaluation alone
     shots.parquet             the few annotated poses that everything learns from
     adapted/  adapted-paper/  tau of the recipe's setting, and of the paper's literal one
@@ -16,18 +17,22 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
 from flexpose_ray.config import AdaptConfig, Recipe, TargetConfig, run_key
 from flexpose_ray.core.errors import ConfigError, DataError
+from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.poses import PoseSet
-from flexpose_ray.engine.adapt import adapt
+from flexpose_ray.core.scores import halves
+from flexpose_ray.engine.adapt import adapt, check_shots
 from flexpose_ray.engine.evaluate import evaluate
 from flexpose_ray.engine.generate import generate
-from flexpose_ray.engine.pretrain import pretrain
+from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
 from flexpose_ray.io.datasets import read_source
-from flexpose_ray.io.models import load_sampler
+from flexpose_ray.io.manifest import newest_manifest, read_json
+from flexpose_ray.io.models import load_generator, load_sampler
 from flexpose_ray.io.poses import read_poses, write_poses
 from flexpose_ray.io.samples import first_poses
 from flexpose_ray.io.store import Store, open_store
@@ -41,38 +46,57 @@ UNADAPTED = "generator, not adapted"
 Tell = Callable[[str, dict], None]  # stage and row of progress
 
 
+class Inputs(NamedTuple):
+    """What a run learns from and is judged by.
+
+    Attributes:
+        held: held-out target poses.
+        shots: the annotated poses.
+        source: poses of the recipe's source; None where it names none, or where they were not needed yet.
+    """
+
+    held: PoseSet
+    shots: PoseSet
+    source: PoseSet | None
+
+
 def run_pipeline(recipe: Recipe, storage: str, tell: Tell = lambda stage, row: None) -> dict:
     """Run or continue all of ``recipe`` under ``storage``.
 
     Args:
         recipe: needs a ``target``.
         storage: folder or s3:// under which the run's folder is made.
-        tell: takes progress; stages are pretrain, target, adapt, paper, generate, evaluate, report.
+        tell: takes progress; stages are target, pretrain, adapt, paper, generate, evaluate, report; or done at once,
+            where the run was finished before.
 
     Returns:
         ``run``, ``samples``, ``report`` (URIs), ``count``, ``evaluation``, ``timings`` (seconds by stage).
 
     Raises:
-        FlexPoseError: bad recipe, data, weights or storage.
+        FlexPoseError: bad recipe, data, weights or storage. What the recipe names is read before anything is written.
     """
-    if recipe.target is None:
-        raise ConfigError(recipe.name, "no target", "name one: target: {poses: KIND:PATH}")
     store = open_store(storage).child(run_key(recipe))
-    if store.exists(DONE):
-        return json.loads(store.get(DONE))
-    store.put("recipe.json", json.dumps(recipe.model_dump(mode="json"), indent=1).encode())
+    if (done := finished(store)) is not None:
+        tell("done", {})
+        return done
     clock = _Clock(store)
+    with clock.stage("target"):
+        if store.exists("shots.parquet"):
+            inputs = Inputs(read_poses(f"{store.uri}/target.parquet"), read_poses(f"{store.uri}/shots.parquet"), None)
+        else:
+            inputs = check_inputs(recipe)
+            store.put("recipe.json", json.dumps(recipe.model_dump(mode="json"), indent=1).encode())
+            write_poses(f"{store.uri}/target.parquet", inputs.held)
+            write_poses(f"{store.uri}/shots.parquet", inputs.shots)
+        tell("target", {"shots": len(inputs.shots), "held_out": len(inputs.held)})
     with clock.stage("pretrain"):
         generator = recipe.generator or pretrain(recipe, storage, lambda row: tell("pretrain", row))["generator"]
-    with clock.stage("target"):
-        held, shots = _target(recipe.target, store)
-        tell("target", {"shots": len(shots), "held_out": len(held)})
     with clock.stage("adapt"):
-        adapt(generator, shots, recipe.adapt, f"{store.uri}/adapted", lambda row: tell("adapt", row))
+        adapt(generator, inputs.shots, recipe.adapt, f"{store.uri}/adapted", lambda row: tell("adapt", row))
     if recipe.evaluate.paper:
         with clock.stage("paper"):
-            paper = AdaptConfig.paper(mixup=recipe.adapt.mixup, seed=recipe.adapt.seed)
-            adapt(generator, shots, paper, f"{store.uri}/adapted-paper", lambda row: tell("paper", row))
+            paper = AdaptConfig.paper(**recipe.adapt.model_dump(include={"mixup", "steps", "batch", "seed"}))
+            adapt(generator, inputs.shots, paper, f"{store.uri}/adapted-paper", lambda row: tell("paper", row))
     with clock.stage("generate"):
         made = generate(
             f"{store.uri}/adapted",
@@ -82,7 +106,7 @@ def run_pipeline(recipe: Recipe, storage: str, tell: Tell = lambda stage, row: N
         )
     with clock.stage("evaluate"):
         tell("evaluate", {"count": recipe.evaluate.count})
-        result = _evaluate(recipe, store, generator, held, shots)
+        result = _evaluate(recipe, store, generator, inputs)
     with clock.stage("report"):
         tell("report", {})
         page = write_run_report(store)
@@ -98,33 +122,67 @@ def run_pipeline(recipe: Recipe, storage: str, tell: Tell = lambda stage, row: N
     return done
 
 
-def _target(target: TargetConfig, store: Store) -> tuple[PoseSet, PoseSet]:
-    """The held-out part and the shots, split by group once and kept."""
-    if not store.exists("shots.parquet"):
-        poses, _ = read_source(target.poses, target.mapping)
-        poses = poses.take(~np.isin(poses.label_N, target.exclude))
-        if not len(poses):
-            raise DataError(target.poses, "no poses are left", f"exclude fewer labels than {', '.join(target.exclude)}")
-        rest, held = poses.split(target.held_out, target.seed)
-        write_poses(f"{store.uri}/target.parquet", held)
-        write_poses(f"{store.uri}/shots.parquet", rest.pick_shots(target.shots_per_label, target.seed))
-    return read_poses(f"{store.uri}/target.parquet"), read_poses(f"{store.uri}/shots.parquet")
+def finished(store: Store) -> dict | None:
+    """What :func:`run_pipeline` returned for the run in ``store``, None while its data set or page is not there."""
+    if not store.exists(DONE) or not store.exists("report.html") or newest_manifest(store.child("samples")) is None:
+        return None
+    return read_json(store, DONE)
 
 
-def _evaluate(recipe: Recipe, store: Store, generator: str, held: PoseSet, shots: PoseSet) -> dict:
+def check_inputs(recipe: Recipe) -> Inputs:
+    """Read what ``recipe`` names and see that it goes together; nothing is written.
+
+    Raises:
+        ConfigError: no target, a label that is not there, a layer that the generator does not have, or skeletons that
+            differ.
+        DataError: poses that cannot be used, fewer than two shots, or too few held-out poses.
+        WeightsError: no such generator.
+    """
+    if recipe.target is None:
+        raise ConfigError(recipe.name, "no target", "name one: target: {poses: KIND:PATH}")
+    held, shots = _split(recipe.target)
+    halves(held, recipe.evaluate.seed)  # evaluation asks for as much, hours later
+    source = read_recipe_source(recipe) if recipe.source else None
+    if recipe.generator:
+        base = load_generator(recipe.generator)
+        skeleton_name, layers, name = base.alpha.skeleton_name, base.generator.n_layers, recipe.generator
+    else:
+        skeleton_name, layers, name = recipe.skeleton, Generator(recipe.pretrain.alpha.size).n_layers, recipe.name
+    check_shots(shots, recipe.adapt, skeleton_name, layers, name)
+    if source is not None and source.skeleton_name != skeleton_name:
+        problem = f"the source is {source.skeleton_name}, the generator {skeleton_name}"
+        raise ConfigError(recipe.source, problem, "name poses of the same skeleton")
+    return Inputs(held, shots, source)
+
+
+def _split(target: TargetConfig) -> tuple[PoseSet, PoseSet]:
+    """The held-out part and the shots, split by group."""
+    poses, _ = read_source(target.poses, target.mapping)
+    labels = np.unique(poses.label_N)
+    if unknown := sorted(set(target.exclude) - set(labels)):
+        known = ", ".join(filter(None, labels)) or "none"
+        raise ConfigError("target.exclude", f"no label {unknown[0]!r} in {target.poses}", f"its labels: {known}")
+    poses = poses.take(~np.isin(poses.label_N, target.exclude))
+    if not len(poses):
+        raise DataError(target.poses, "no poses are left", f"exclude fewer labels than {', '.join(target.exclude)}")
+    rest, held = poses.split(target.held_out, target.seed)
+    return held, rest.pick_shots(target.shots_per_label, target.seed)
+
+
+def _evaluate(recipe: Recipe, store: Store, generator: str, inputs: Inputs) -> dict:
     if store.exists("evaluation.json"):
-        return json.loads(store.get("evaluation.json"))
-    count, seed = recipe.evaluate.count, recipe.evaluate.seed
-    plain_NJ2, _ = load_sampler(generator).sample(seed, np.arange(max(count, 0 if recipe.source else SOURCE_POSES)))
+        return read_json(store, "evaluation.json")
+    count, seed, source = recipe.evaluate.count, recipe.evaluate.seed, inputs.source
+    if recipe.source and source is None:
+        source = read_recipe_source(recipe)
+    plain_NJ2, _ = load_sampler(generator).sample(seed, np.arange(count if recipe.source else max(count, SOURCE_POSES)))
     extra = {UNADAPTED: plain_NJ2[:count]}
     if recipe.evaluate.paper:
         extra[PAPER], _ = load_sampler(f"{store.uri}/adapted-paper").sample(seed, np.arange(count))
-    if recipe.source:
-        source, _ = read_source(recipe.source, recipe.mapping)
-    else:
-        source = PoseSet(plain_NJ2, recipe.skeleton)
-    samples_NJ2 = first_poses(open_store(f"{store.uri}/samples"), count)
-    result = evaluate(samples_NJ2, held, source, shots, count, seed, extra)
+    if source is None:
+        source = PoseSet(plain_NJ2, inputs.held.skeleton_name)
+    samples_NJ2 = first_poses(store.child("samples"), count)
+    result = evaluate(samples_NJ2, inputs.held, source, inputs.shots, count, seed, extra)
     if not recipe.source:
         result["notes"].append("the recipe names no source set: the generator's own poses stand for the source.")
     store.put("evaluation.json", json.dumps(result, indent=1).encode())
@@ -138,7 +196,7 @@ class _Clock:
         self.store = store
 
     def seconds(self) -> dict[str, float]:
-        return json.loads(self.store.get("timings.json")) if self.store.exists("timings.json") else {}
+        return read_json(self.store, "timings.json") if self.store.exists("timings.json") else {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
 
 import numpy as np
 
 from flexpose_ray.config import AdaptConfig
-from flexpose_ray.core.errors import ConfigError, WeightsError
+from flexpose_ray.core.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.core.poses import PoseSet
+from flexpose_ray.core.transfer import layer_set
 from flexpose_ray.io.models import load_generator, save_adapted
 from flexpose_ray.io.store import open_store
 from flexpose_ray.io.weights import read_model
@@ -29,6 +31,8 @@ def adapt(
 ) -> dict:
     """Learn tau for ``shots`` and write it to ``out_uri``; what is there already, of the same make, is kept.
 
+    ``make.json`` says from the first step on what the model is made of; it counts once its ``model.json`` is there.
+
     Args:
         generator_uri: a pretrained generator, or ``builtin:NAME``.
         shots: at least two poses of the generator's skeleton.
@@ -46,9 +50,7 @@ def adapt(
     """
     base_uri = generator_uri if generator_uri.startswith("builtin:") else open_store(generator_uri).uri
     base = load_generator(base_uri)
-    if shots.skeleton_name != base.alpha.skeleton_name:
-        problem = f"shots are {shots.skeleton_name}, the generator is {base.alpha.skeleton_name}"
-        raise ConfigError(generator_uri, problem, "use a generator of that skeleton")
+    check_shots(shots, config, base.alpha.skeleton_name, base.generator.n_layers, generator_uri)
     make = {
         "base_digest": base.digest,
         "settings": config.model_dump(mode="json"),
@@ -56,13 +58,16 @@ def adapt(
         "shots_hash": _hash(shots.keypoints_NJ2),
     }
     if (present := _present(out_uri)) is not None:
-        if {key: present[key] for key in make} != make:
+        if {key: present.get(key) for key in make} != make:
             problem = "holds a model of other shots, settings or generator"
             raise ConfigError(out_uri, problem, "choose another folder, or delete that one")
         return present
+    store = open_store(out_uri)
     history: list[dict] = []
 
     def note(row: dict) -> None:
+        if row["step"] == 1:  # all is well so far; storage that refuses shall do so now, not at the end
+            store.put("make.json", json.dumps(make, indent=1).encode())
         if row["step"] % max(1, row["steps"] // HISTORY_ROWS) == 0:
             history.append({"step": row["step"], "loss": round(row["loss"], 6)})
         on_step(row)
@@ -75,7 +80,29 @@ def adapt(
     parameters = sum(p.numel() for p in transfer.parameters())
     card = {**make, "parameters": parameters, "seconds": round(time.perf_counter() - start, 1), "history": history}
     digest = save_adapted(out_uri, base_uri, base.digest, transfer, card)
-    return {**card, "uri": open_store(out_uri).uri, "digest": digest}
+    return {**card, "uri": store.uri, "digest": digest}
+
+
+def check_shots(shots: PoseSet, config: AdaptConfig, skeleton_name: str, n_layers: int, generator_uri: str) -> None:
+    """See that a generator can be adapted to ``shots`` with ``config``.
+
+    Args:
+        shots: the annotated poses.
+        config: settings of the adaptation.
+        skeleton_name: what the generator draws.
+        n_layers: its style layers.
+        generator_uri: its name in errors.
+
+    Raises:
+        DataError: fewer than two shots.
+        ConfigError: another skeleton, or a layer that the generator does not have.
+    """
+    if shots.skeleton_name != skeleton_name:
+        problem = f"shots are {shots.skeleton_name}, the generator is {skeleton_name}"
+        raise ConfigError(generator_uri, problem, "use a generator of that skeleton")
+    if len(shots) < 2:
+        raise DataError("shots", f"adaptation needs at least two poses, found {len(shots)}", "annotate more poses")
+    layer_set(config.layers, n_layers)
 
 
 def _present(uri: str) -> dict | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.core.errors import ConfigError, DataError
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.scores import FLOOR, score_table
 from flexpose_ray.methods.keypoint import BASELINES, NEEDS_SHOTS, NEEDS_SOURCE
@@ -60,6 +60,10 @@ def evaluate(
         DataError: sets that are too small, or of different skeletons.
         ConfigError: a further method with the name of a row that is there anyway.
     """
+    for name, poses in (("samples", samples), ("source", source), ("shots", shots)):
+        if isinstance(poses, PoseSet) and poses.skeleton_name != target.skeleton_name:
+            problem = f"poses are {poses.skeleton_name}, the target is {target.skeleton_name}"
+            raise DataError(name, problem, "compare sets of one skeleton")
     source_NJ2 = None if source is None else source.keypoints_NJ2
     shots_NJ2 = None if shots is None else shots.keypoints_NJ2
     baselines = {

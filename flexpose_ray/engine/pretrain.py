@@ -24,7 +24,7 @@ from ray.util.queue import Queue
 from flexpose_ray.config import PretrainConfig, Recipe, pretrain_key
 from flexpose_ray.core.alpha import Alpha, to_uint8
 from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.errors import ConfigError, FlexPoseError
+from flexpose_ray.core.errors import ConfigError, DataError, FlexPoseError
 from flexpose_ray.core.gan import GanSettings, GanTrainer
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.geometry import flip
@@ -67,15 +67,17 @@ def pretrain(recipe: Recipe, storage: str, on_progress: Progress = lambda row: N
         ConfigError: no source.
         FlexPoseError: bad data, storage or checkpoint, also from within a worker.
     """
-    if recipe.source is None:
-        raise ConfigError("source", "nothing to pretrain on", "name one: source: coco:FILE")
     store = open_store(storage).child(pretrain_key(recipe))
     if store.exists(DONE):
         done = json.loads(store.get(DONE))
         if done["kimg"] >= recipe.pretrain.kimg:
             return done
     if not store.exists("source.parquet"):
-        poses, _ = read_source(recipe.source, recipe.mapping)
+        poses = read_recipe_source(recipe)
+        train, held = poses.split(recipe.pretrain.held_out, recipe.pretrain.seed)
+        if min(len(train), len(held)) < 2:
+            problem = f"{len(poses)} poses split by group into {len(train)} to train on and {len(held)} to judge by"
+            raise DataError(recipe.source, problem, "give poses of more pictures or videos")
         write_poses(f"{store.uri}/source.parquet", poses)
     with ray_session():
         _fit(recipe, store, on_progress)
@@ -91,6 +93,22 @@ def pretrain(recipe: Recipe, storage: str, on_progress: Progress = lambda row: N
     }
     store.put(DONE, json.dumps(done).encode())
     return done
+
+
+def read_recipe_source(recipe: Recipe) -> PoseSet:
+    """The source poses of a recipe.
+
+    Raises:
+        ConfigError: it names none, or poses of another skeleton than it says.
+        DataError: poses that cannot be used.
+    """
+    if recipe.source is None:
+        raise ConfigError(recipe.name, "no source to pretrain on", "name one: source: KIND:PATH")
+    poses, _ = read_source(recipe.source, recipe.mapping)
+    if poses.skeleton_name != recipe.skeleton:
+        problem = f"its poses are {poses.skeleton_name}, the recipe says {recipe.skeleton}"
+        raise ConfigError(recipe.source, problem, f"write skeleton: {poses.skeleton_name}")
+    return poses
 
 
 def _fit(recipe: Recipe, store: Store, on_progress: Progress) -> None:

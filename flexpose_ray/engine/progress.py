@@ -41,6 +41,7 @@ class ProgressLine:
 
 
 SAYS = {
+    "done": "this run was finished before; nothing to do",
     "target": "{shots} shots; {held_out:,} held-out target poses",
     "evaluate": "comparing {count:,} poses a side",
     "report": "drawing the report",

@@ -71,7 +71,7 @@ def pin_run(store: Store, run: dict[str, Any]) -> None:
     if store.put_if_absent(RUN_KEY, data) and store.put_if_absent(RUN_KEY, data):
         problem = "the server overwrites an object although it was told not to (If-None-Match: *)"
         raise StorageError(store.uri, problem, "use a server with conditional writes, or a folder")
-    pinned, asked = _flat(_read_json(store, RUN_KEY)), _flat(json.loads(data))
+    pinned, asked = _flat(read_json(store, RUN_KEY)), _flat(json.loads(data))
     missing = object()
     differing = [key for key in sorted(pinned | asked) if pinned.get(key, missing) != asked.get(key, missing)]
     if differing:
@@ -102,7 +102,7 @@ def commit_shard(store: Store, shard_index: int, data: bytes, stats: dict[str, A
     store.put(key, data)
     if store.put_if_absent(shard.commit_key, canonical_json(commit | {"stats": stats})):
         return sha256
-    before = _read_json(store, shard.commit_key)["sha256"]
+    before = read_json(store, shard.commit_key)["sha256"]
     if before != sha256:
         store.delete(key)
         problem = f"committed with sha256 {before[:16]}, rendered again with {sha256[:16]}"
@@ -124,7 +124,7 @@ def read_commits(store: Store, shards: Iterable[ShardId]) -> list[dict[str, Any]
         MissingKeyError: one of them is not committed.
     """
     with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(lambda shard: _read_json(store, shard.commit_key), shards))
+        return list(pool.map(lambda shard: read_json(store, shard.commit_key), shards))
 
 
 def publish(store: Store, shards: list[ShardId]) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def publish(store: Store, shards: list[ShardId]) -> dict[str, Any]:
     """
     content = {
         "count": sum(shard.rows for shard in shards),
-        "run": _read_json(store, RUN_KEY),
+        "run": read_json(store, RUN_KEY),
         "shards": read_commits(store, shards),
     }
     while True:
@@ -167,7 +167,7 @@ def read_manifest(store: Store) -> dict[str, Any]:
 def newest_manifest(store: Store) -> dict[str, Any] | None:
     """Like :func:`read_manifest`, but None where nothing is published."""
     keys = [key for key in store.list("manifests/") if re.fullmatch(r"manifests/v\d{5}\.json", key)]
-    return _read_json(store, keys[-1]) if keys else None
+    return read_json(store, keys[-1]) if keys else None
 
 
 def iter_shards(store: Store) -> Iterator[dict[str, np.ndarray | list[bytes]]]:
@@ -194,7 +194,7 @@ def verify(store: Store) -> list[Problem]:
         except MissingKeyError:
             return [Problem(shard, entry["shard"], "missing")]
         try:
-            if _read_json(store, shard.commit_key) != entry:
+            if read_json(store, shard.commit_key) != entry:
                 return [Problem(shard, shard.commit_key, "not what the manifest says")]
         except MissingKeyError:
             return [Problem(shard, shard.commit_key, "missing")]
@@ -204,7 +204,12 @@ def verify(store: Store) -> list[Problem]:
         return [problem for found in pool.map(check, read_manifest(store)["shards"]) for problem in found]
 
 
-def _read_json(store: Store, key: str) -> dict[str, Any]:
+def read_json(store: Store, key: str) -> dict[str, Any]:
+    """The JSON object under ``key``.
+
+    Raises:
+        StorageError: it is missing, or no JSON object.
+    """
     where, data = f"{store.uri}/{key}", store.get(key)
     try:
         value = json.loads(data)

@@ -9,13 +9,14 @@ from flexpose_ray.io.datasets import ReadReport, read_source
 from flexpose_ray.io.poses import write_poses
 
 
-def prepare(source: str, out_uri: str, mapping: str | Path | None = None) -> ReadReport:
+def prepare(source: str, out_uri: str, mapping: str | Path | None = None, write: bool = True) -> ReadReport:
     """Read annotations and write them as a pose set.
 
     Args:
         source: ``KIND:PATH``, see :func:`flexpose_ray.io.datasets.read_source`.
         out_uri: the Parquet file to write, in a folder or under ``s3://``.
         mapping: YAML file from a skeleton's joints to the source's own.
+        write: False checks everything else.
 
     Returns:
         The report; its text is a table.
@@ -30,5 +31,6 @@ def prepare(source: str, out_uri: str, mapping: str | Path | None = None) -> Rea
             f"out {str(out_uri)!r}", "a pose set is one .parquet file", "write it like sets/poses.parquet"
         )
     poses, report = read_source(source, mapping)
-    write_poses(out_uri, poses)
+    if write:
+        write_poses(out_uri, poses)
     return report

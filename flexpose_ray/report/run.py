@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import yaml
 
 from flexpose_ray.core.errors import ConfigError
-from flexpose_ray.io.manifest import newest_manifest
+from flexpose_ray.io.manifest import newest_manifest, read_json
 from flexpose_ray.io.models import load_sampler
 from flexpose_ray.io.poses import read_poses
 from flexpose_ray.io.store import Store
@@ -19,24 +17,31 @@ from flexpose_ray.report.page import render_report
 SHOWN = 1000  # poses of each set in the figures
 
 
-def write_run_report(store: Store) -> str:
+def write_run_report(store: Store, write: bool = True) -> str:
     """Write ``report.html`` from what the run's folder holds; returns its URI.
+
+    Args:
+        store: the run's folder.
+        write: False draws the page and drops it.
 
     Raises:
         ConfigError: the folder is no run of `flexpose pipeline`.
+        FlexPoseError: what it holds is damaged, or the adapted model's base is gone.
     """
     if not store.exists("recipe.json"):
         raise ConfigError(store.uri, "no run here (no recipe.json)", "give the folder that `flexpose pipeline` made")
-    store.put("report.html", render_report(_collect(store)).encode())
+    page = render_report(_collect(store)).encode()
+    if write:
+        store.put("report.html", page)
     return f"{store.uri}/report.html"
 
 
 def _collect(store: Store) -> ReportData:
-    recipe = json.loads(store.get("recipe.json"))
-    found: dict = {"title": recipe["name"], "skeleton_name": recipe["skeleton"]}
-    found["config_text"] = yaml.safe_dump(recipe, sort_keys=False)
+    recipe = read_json(store, "recipe.json")
+    found: dict = {"title": recipe.get("name", store.uri), "config_text": yaml.safe_dump(recipe, sort_keys=False)}
     if store.exists("target.parquet"):
         held = read_poses(f"{store.uri}/target.parquet")
+        found["skeleton_name"] = held.skeleton_name
         rows = np.random.default_rng(0).permutation(len(held))[:SHOWN]
         found["target_NJ2"] = held.keypoints_NJ2[rows]
     if store.exists("shots.parquet"):
@@ -53,7 +58,7 @@ def _collect(store: Store) -> ReportData:
     if (manifest := newest_manifest(store.child("samples"))) is not None:
         found |= {"count": manifest["count"], "data_uri": f"{store.uri}/samples"}
     if store.exists("evaluation.json"):
-        found["evaluation"] = json.loads(store.get("evaluation.json"))
+        found["evaluation"] = read_json(store, "evaluation.json")
     if store.exists("timings.json"):
-        found["timings"] = json.loads(store.get("timings.json"))
+        found["timings"] = read_json(store, "timings.json")
     return ReportData(losses=losses, **found)

@@ -60,7 +60,7 @@ def _load(path: Path) -> object:
         return json.loads(content)
     except json.JSONDecodeError as e:
         raise DataError(f"{path}, line {e.lineno}, column {e.colno}", f"broken JSON: {e.msg}", "repair the file") from e
-    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as e:
+    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError, RecursionError) as e:
         raise DataError(path, f"damaged file: {e}", "download it again") from e
 
 

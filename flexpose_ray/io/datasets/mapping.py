@@ -27,7 +27,7 @@ def read_mapping(path: str | Path) -> JointMap:
         raise ConfigError(path, "no such mapping file", "check the path given as --mapping")
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: no UTF-8, or a date such as 2020-13-45
         raise ConfigError(path, f"broken YAML: {' '.join(str(e).split())}", "repair the mapping") from e
     if not isinstance(found, dict):
         raise ConfigError(path, "not a mapping of joints", "write one line a joint, such as `head: nose`")
