@@ -127,6 +127,7 @@ def _run(sampler: PoseSampler, seed: int, shard_size: int, images: bool) -> dict
         "shard_size": shard_size,
         "batch": sampler.batch,
         "schema": {field.name: str(field.type) for field in schema},
+        "images": images,
         "alpha": sampler.alpha.config if images else None,
     }
 

@@ -71,11 +71,8 @@ def pin_run(store: Store, run: dict[str, Any]) -> None:
     if store.put_if_absent(RUN_KEY, data) and store.put_if_absent(RUN_KEY, data):
         problem = "the server overwrites an object although it was told not to (If-None-Match: *)"
         raise StorageError(store.uri, problem, "use a server with conditional writes, or a folder")
-    pinned, asked = _flat(read_json(store, RUN_KEY)), _flat(json.loads(data))
-    missing = object()
-    differing = [key for key in sorted(pinned | asked) if pinned.get(key, missing) != asked.get(key, missing)]
-    if differing:
-        told = [f"{key} was {pinned.get(key, 'absent')} and is now {asked.get(key, 'absent')}" for key in differing]
+    told = _differences(read_json(store, RUN_KEY), json.loads(data))
+    if told:
         hint = "repeat the first command's values to continue it, or choose another place for a new data set"
         raise ConfigError(f"{store.uri}/{RUN_KEY}", f"belongs to another run: {'; '.join(told)}", hint)
 
@@ -220,9 +217,13 @@ def read_json(store: Store, key: str) -> dict[str, Any]:
     return value
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots, so that a difference is named exactly."""
-    leaves = {}
-    for key, value in tree.items():
-        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return leaves
+def _differences(pinned: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+    """Every value that differs, in words, under its nested keys joined by dots."""
+    told = []
+    for key in sorted(pinned | asked):
+        before, now = (side.get(key, "absent") for side in (pinned, asked))
+        if isinstance(before, dict) and isinstance(now, dict):
+            told += _differences(before, now, f"{prefix}{key}.")
+        elif before != now:
+            told.append(f"{prefix}{key} was {before} and is now {now}")
+    return told
