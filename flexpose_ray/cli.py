@@ -184,8 +184,10 @@ def _adapt(args) -> Outcome:
     if args.dry_run:
         base = load_generator(args.generator)
         check_shots(shots, config, base.alpha.skeleton_name, base.generator.n_layers, args.generator)
-        place = open_store(args.out).uri
-        return 0, config.model_dump(mode="json"), f"would adapt {args.generator} to {len(shots)} shots in {place}"
+        store = open_store(args.out)
+        there = ", where a model is already" if store.exists("model.json") else ""
+        text = f"would adapt {args.generator} to {len(shots)} shots in {store.uri}{there}"
+        return 0, config.model_dump(mode="json"), text
 
     lines = StageLines()
     card = adapt(args.generator, shots, config, args.out, lambda row: lines("adapt", row))
