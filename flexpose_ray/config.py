@@ -28,7 +28,7 @@ class Section(BaseModel):
 class AlphaConfig(Section):
     """How skeletons are drawn; see core/alpha.py."""
 
-    size: Literal[8, 16, 32, 64, 128, 256] = 64
+    size: Literal[16, 32, 64, 128, 256] = 64  # beta halves an image four times
     channels: Literal[1, 3] = 3
     profile: Literal["gaussian", "line"] = "gaussian"
     width: float = Field(1 / 32, gt=0, le=0.5)
@@ -48,8 +48,8 @@ class BetaConfig(Section):
     """beta's size and training; see core/beta.py."""
 
     width: Count = 24
-    steps: Count = 3000
-    batch: Count = 64
+    steps: int = Field(3000, ge=20)  # fewer than twice its progress rows are no schedule
+    batch: int = Field(64, ge=2)  # batch normalisation wants two
     lr: float = Field(2e-3, gt=0)
 
 
@@ -66,6 +66,8 @@ class PretrainConfig(Section):
     r1_every: Count = 16
     ema_kimg: float = Field(5.0, ge=0)
     augment_target: float | None = Field(0.6, ge=0, le=1)
+    pose_weight: float = Field(15.0, ge=0, description="weight of the energy distance between poses, through beta")
+    pose_from_kimg: float = Field(80, ge=0, description="when that begins")
     bf16: bool | Literal["auto"] = "auto"
     held_out: float = Field(0.1, gt=0, lt=1, description="share of the source's groups kept for FD")
     report_kimg: float = Field(2, gt=0, description="a progress line every so many kimg")

@@ -6,6 +6,7 @@ What is done is what lies in the run's folder: a killed run goes on where it was
     timings.json              seconds of every stage
     target.parquet            held-out target poses, for evaluation alone
     shots.parquet             the few annotated poses that everything learns from
+    pretraining.json          where the recipe trains its generator: which one, and how that went
     adapted/  adapted-paper/  tau of the recipe's setting, and of the paper's literal one
     samples/                  the data set: shards, commits, manifests
     evaluation.json  report.html  pipeline.json
@@ -89,8 +90,11 @@ def run_pipeline(recipe: Recipe, storage: str, tell: Tell = lambda stage, row: N
             write_poses(f"{store.uri}/target.parquet", inputs.held)
             write_poses(f"{store.uri}/shots.parquet", inputs.shots)
         tell("target", {"shots": len(inputs.shots), "held_out": len(inputs.held)})
-    with clock.stage("pretrain"):
-        generator = recipe.generator or pretrain(recipe, storage, lambda row: tell("pretrain", row))["generator"]
+    if (generator := recipe.generator) is None:
+        with clock.stage("pretrain"):
+            trained = pretrain(recipe, storage, lambda row: tell("pretrain", row))
+            generator = trained["generator"]
+            store.put("pretraining.json", json.dumps(trained).encode())
     with clock.stage("adapt"):
         adapt(generator, inputs.shots, recipe.adapt, f"{store.uri}/adapted", lambda row: tell("adapt", row))
     if recipe.evaluate.paper:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import pytest
 import torch
+import yaml
 from moto.server import ThreadedMotoServer
 
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.engine.session import ray_session
 from flexpose_ray.io.models import save_generator
@@ -69,5 +77,37 @@ def tiny_generator(tmp_path_factory) -> str:
     uri = str(tmp_path_factory.mktemp("generator"))
     alpha = Alpha(size=16)
     networks = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4)
-    save_generator(uri, *networks, alpha, {})
+    source = moments(torch.rand(100, 15, 2))
+    save_generator(uri, *networks, alpha, source, {})
     return uri
+
+
+@pytest.fixture(scope="session")
+def ray_folder() -> Iterator[str]:
+    """Where processes of a test keep what their Ray writes; a socket's path has at most 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="fx-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_generator: str, tmp_path_factory) -> str:
+    """File of a recipe for a whole run of seconds."""
+    recipe = {
+        "name": "tiny",
+        "generator": tiny_generator,
+        "target": {"poses": "synthetic:rowing?count=300", "shots_per_label": 4},
+        "adapt": {"steps": 60, "batch": 8, "mixup": 20},
+        "generate": {"count": 990, "shard_size": 25},
+        "evaluate": {"count": 64},
+    }
+    file = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    file.write_text(yaml.safe_dump(recipe))
+    return str(file)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_recipe: str, ray_folder: str, tmp_path_factory) -> subprocess.CompletedProcess:
+    """``flexpose pipeline`` from start to end, as a user's command; its folder is in the JSON that it printed."""
+    storage = tmp_path_factory.mktemp("runs")
+    command = [Path(sys.executable).with_name("flexpose"), "pipeline", tiny_recipe, "--storage", storage, "--json"]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"RAY_TMPDIR": ray_folder})

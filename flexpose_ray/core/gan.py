@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.distribution import energy_pull
 from flexpose_ray.core.generator import Generator
 
 Reduce = Callable[[list[torch.Tensor]], None]  # averages tensors over workers, in place
+Gather = Callable[[torch.Tensor], torch.Tensor]  # rows of all workers, without gradients
+WANTED = 256  # source poses that a step's generated ones are compared with
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ class GanSettings:
         ema_kimg: half-life of the averaged generator, in thousands of images.
         augment_target: share by which logits of real images lean to positive that the strength of augmentation is
             steered to (Karras et al., 2020, "limited data"); None switches augmentation off.
+        pose_weight: weight of the generator's third teacher, beside the discriminator: the energy distance between the
+            poses that beta reads off generated images and those of the source. It keeps rare poses in.
+        pose_from_kimg: when that begins; beta cannot read the first images.
         bf16: autocast to bfloat16, except for R1.
         seed: of the network's initial values and of everything drawn in training.
     """
@@ -39,6 +46,8 @@ class GanSettings:
     r1_every: int = 16
     ema_kimg: float = 5.0
     augment_target: float | None = 0.6
+    pose_weight: float = 15.0
+    pose_from_kimg: float = 80.0
     bf16: bool = False
     seed: int = 0
 
@@ -52,6 +61,8 @@ class Draw:
     z_NZ: np.ndarray  # latents of the generator's and of the discriminator's fakes, one after the other
     z2_NZ: np.ndarray
     augment_N5: np.ndarray  # uniform numbers that augmentation is made of; reals, then fakes, then the generator's
+    wanted_M: np.ndarray  # poses for the energy distance, the same for every worker
+    wanted_mirror_M: np.ndarray
 
     @staticmethod
     def of_step(seed: int, step: int, batch: int, n_poses: int, z_size: int) -> Draw:
@@ -63,13 +74,22 @@ class Draw:
             rng.standard_normal((batch, z_size), np.float32),
             rng.standard_normal((batch, z_size), np.float32),
             rng.random((3, batch, 5), np.float32),
+            rng.integers(n_poses, size=WANTED),
+            rng.random(WANTED) < 0.5,
         )
 
     def share(self, rank: int, world: int) -> Draw:
         """The part of worker ``rank`` of ``world``."""
         n = len(self.rows_N) // world
         part = slice(rank * n, (rank + 1) * n)
-        return Draw(self.rows_N[part], self.mirror_N[part], self.z_NZ[part], self.z2_NZ[part], self.augment_N5[:, part])
+        return replace(
+            self,
+            rows_N=self.rows_N[part],
+            mirror_N=self.mirror_N[part],
+            z_NZ=self.z_NZ[part],
+            z2_NZ=self.z2_NZ[part],
+            augment_N5=self.augment_N5[:, part],
+        )
 
 
 def augment(images_NCHW: torch.Tensor, draw_N5: torch.Tensor, strength: float) -> torch.Tensor:
@@ -95,7 +115,9 @@ class GanTrainer:
 
     Args:
         keypoints_NJ2: the pose set, kept on the device; images are drawn there.
+        beta: reads generated poses for ``pose_weight``; None leaves that term out.
         reduce: averages gradients and statistics over workers in place; the default leaves them, for one worker.
+        gather: stacks all workers' rows.
         rank, world: this worker's place; ``batch`` must be a multiple of 4 times ``world``.
     """
 
@@ -107,15 +129,19 @@ class GanTrainer:
         keypoints_NJ2: np.ndarray,
         settings: GanSettings,
         device: torch.device | str = "cpu",
+        beta: Beta | None = None,
         reduce: Reduce = lambda tensors: None,
+        gather: Gather = lambda rows: rows,
         rank: int = 0,
         world: int = 1,
     ):
-        self.settings, self.alpha, self.reduce, self.rank, self.world = settings, alpha, reduce, rank, world
+        self.settings, self.alpha, self.rank, self.world = settings, alpha, rank, world
+        self.reduce, self.gather = reduce, gather
         self.device = torch.device(device)
         self.generator = generator.to(self.device, memory_format=torch.channels_last)
         self.discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.beta = beta.to(self.device).eval().requires_grad_(False) if beta else None
         self.poses_NJ2 = torch.as_tensor(keypoints_NJ2, device=self.device)
         self.flip_J = torch.as_tensor(alpha.skeleton.flip, device=self.device)
         lazy = settings.r1_every / (settings.r1_every + 1)  # the discriminator sees one more step every r1_every
@@ -128,11 +154,11 @@ class GanTrainer:
     def images_seen(self) -> int:
         return self.step_count * self.settings.batch
 
-    def real_images(self, rows_N: np.ndarray, mirror_N: np.ndarray) -> torch.Tensor:
-        """Draw the poses ``rows_N``, mirrored where asked."""
+    def real_poses(self, rows_N: np.ndarray, mirror_N: np.ndarray) -> torch.Tensor:
+        """The poses ``rows_N``, mirrored where asked."""
         k = self.poses_NJ2[torch.as_tensor(rows_N, device=self.device)]
         mirrored = k[:, self.flip_J] * k.new_tensor([-1, 1]) + k.new_tensor([1, 0])
-        return self.alpha.draw(torch.where(torch.as_tensor(mirror_N, device=self.device)[:, None, None], mirrored, k))
+        return torch.where(torch.as_tensor(mirror_N, device=self.device)[:, None, None], mirrored, k)
 
     def step(self) -> dict[str, float]:
         """Train both networks on one batch.
@@ -146,7 +172,7 @@ class GanTrainer:
         z, z2 = (torch.as_tensor(a, device=self.device) for a in (draw.z_NZ, draw.z2_NZ))
         augments = torch.as_tensor(draw.augment_N5, device=self.device)
         report = self._discriminator_step(draw, z2, augments)
-        report |= self._generator_step(z, augments[2])
+        report |= self._generator_step(draw, z, augments[2])
         self._average()
         self.step_count += 1
         return report
@@ -188,7 +214,8 @@ class GanTrainer:
 
     def _discriminator_step(self, draw: Draw, z2: torch.Tensor, augments: torch.Tensor) -> dict[str, float]:
         s = self.settings
-        real = augment(self.real_images(draw.rows_N, draw.mirror_N), augments[0], self.strength)
+        real = self.alpha.draw(self.real_poses(draw.rows_N, draw.mirror_N))
+        real = augment(real, augments[0], self.strength)
         with self._autocast():
             with torch.no_grad():
                 fake = self.generator(z2)
@@ -216,18 +243,26 @@ class GanTrainer:
         self._update(penalty * (s.r1_gamma / 2 * s.r1_every), self.discriminator, self.d_optimizer)
         return penalty.item()
 
-    def _generator_step(self, z: torch.Tensor, augments: torch.Tensor) -> dict[str, float]:
+    def _generator_step(self, draw: Draw, z: torch.Tensor, augments: torch.Tensor) -> dict[str, float]:
+        s = self.settings
         self.discriminator.requires_grad_(False)
         with self._autocast():
             w = self.generator.mapping(z)
             fake = self.generator.synthesis(self.generator.styles(w), w)
             loss = F.softplus(-self.discriminator(augment(fake, augments, self.strength))).mean()
+            report = {"g_loss": loss.item()}
+            if self.beta is not None and s.pose_weight and self.images_seen >= s.pose_from_kimg * 1000:
+                ours_NJ2, _ = self.beta(fake)
+                wanted_NJ2 = self.real_poses(draw.wanted_M, draw.wanted_mirror_M)
+                pull = energy_pull(ours_NJ2, self.gather(ours_NJ2.detach()), wanted_NJ2)
+                report["pose"] = pull.item()
+                loss = loss + s.pose_weight * pull
         self._update(loss, self.generator, self.g_optimizer)
         self.discriminator.requires_grad_(True)
         w_mean = w.detach().float().mean(0)
         self.reduce([w_mean])
         self.generator.mapping.w_mean.lerp_(w_mean, 0.005)
-        return {"g_loss": loss.item()}
+        return report
 
     def _update(self, loss: torch.Tensor, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad(set_to_none=True)

@@ -75,7 +75,7 @@ def adapt(
     start = time.perf_counter()
     settings = FlexPoseSettings(**config.model_dump())
     transfer = learn_transfer(
-        base.generator, base.discriminator, base.beta, base.alpha, shots.keypoints_NJ2, settings, note
+        base.generator, base.discriminator, base.beta, base.alpha, base.source, shots.keypoints_NJ2, settings, note
     )
     parameters = sum(p.numel() for p in transfer.parameters())
     card = {**make, "parameters": parameters, "seconds": round(time.perf_counter() - start, 1), "history": history}

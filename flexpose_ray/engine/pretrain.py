@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -23,7 +24,9 @@ from ray.util.queue import Queue
 
 from flexpose_ray.config import PretrainConfig, Recipe, pretrain_key
 from flexpose_ray.core.alpha import Alpha, to_uint8
+from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.errors import ConfigError, DataError, FlexPoseError
 from flexpose_ray.core.gan import GanSettings, GanTrainer
 from flexpose_ray.core.generator import Generator
@@ -41,11 +44,8 @@ from flexpose_ray.io.poses import read_poses, write_poses
 from flexpose_ray.io.store import Store, open_store
 
 # glibc hands large blocks back to the system after every step; keeping them is worth up to ten times on a CPU.
-WORKER_ENV = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-}
+WORKER_ENV = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
+POLL_ENV = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"  # Ray Train hands the driver's to its controller
 MAX_FAILURES = 3  # lost workers or nodes before a run gives up
 DONE = "pretrain.json"
 
@@ -71,7 +71,7 @@ def pretrain(recipe: Recipe, storage: str, on_progress: Progress = lambda row: N
     if store.exists(DONE):
         done = json.loads(store.get(DONE))
         if done["kimg"] >= recipe.pretrain.kimg:
-            return done
+            return {**done, "run": store.uri, "generator": f"{store.uri}/generator"}  # the folder may have moved
     if not store.exists("source.parquet"):
         poses = read_recipe_source(recipe)
         train, held = poses.split(recipe.pretrain.held_out, recipe.pretrain.seed)
@@ -79,6 +79,7 @@ def pretrain(recipe: Recipe, storage: str, on_progress: Progress = lambda row: N
             problem = f"{len(poses)} poses split by group into {len(train)} to train on and {len(held)} to judge by"
             raise DataError(recipe.source, problem, "give poses of more pictures or videos")
         write_poses(f"{store.uri}/source.parquet", poses)
+    last_checkpoint(store)  # a damaged one is told before workers start and stumble over it again and again
     with ray_session():
         _fit(recipe, store, on_progress)
     history = last_checkpoint(store).history
@@ -116,6 +117,7 @@ def _fit(recipe: Recipe, store: Store, on_progress: Progress) -> None:
     gpu = ray.cluster_resources().get("GPU", 0) >= 1
     rows = Queue()
     threads = p.threads or max(1, (os.cpu_count() or 1) // p.workers)
+    os.environ.setdefault(POLL_ENV, "0.2")  # a report waits for the next poll: two seconds by default
     trainer = TorchTrainer(
         _train_worker,
         train_loop_config={"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": threads},
@@ -179,17 +181,24 @@ def _train_worker(config: dict) -> None:
     alpha = Alpha(recipe.skeleton, **p.alpha.model_dump())
     train, held = read_poses(f"{store.uri}/source.parquet").split(p.held_out, p.seed)
     bf16 = fast_bf16(device) if p.bf16 == "auto" else p.bf16
+    has_beta = store.exists(BETA_CARD)
+    if world > 1:
+        dist.barrier()  # all have looked before the first one writes it
     if rank == 0:
         beta, beta_card = trained_beta(p, alpha, train, held, store, device, bf16, ray.train.report)
-    elif not store.exists(BETA_CARD):
+    elif not has_beta:
         for _ in range(BETA_REPORTS):  # every worker reports as often as the first
             ray.train.report({})
-    trainer = _gan_trainer(p, alpha, train, device, bf16, rank, world)
+    if world > 1:
+        dist.barrier()
+    if rank:
+        beta, _ = trained_beta(p, alpha, train, held, store, device, bf16, ray.train.report)  # now it is there
+    trainer = _gan_trainer(p, alpha, beta, train, device, bf16, rank, world)
     history = []
     if (last := last_checkpoint(store)) is not None:
         trainer.load_state(last.tensors, last.numbers)
         history = last.history
-    judge = _Judge(beta, held, p) if rank == 0 else None
+    judge = _Judge(beta, train, held, p) if rank == 0 else None
     meter = _Meter(trainer)
     report_steps, eval_steps = (max(1, round(k * 1000 / p.batch)) for k in (p.report_kimg, p.eval_kimg))
     last_step = -(-round(p.kimg * 1000) // p.batch)
@@ -199,9 +208,8 @@ def _train_worker(config: dict) -> None:
         evaluates = done % eval_steps == 0 or done == last_step
         if done % report_steps and not evaluates:
             continue
-        row = {}
+        row = meter.row(p.kimg)
         if rank == 0:
-            row = meter.row(p.kimg)
             if evaluates:
                 row["fd"] = judge.fd(trainer.averaged, alpha)
                 best = all(row["fd"] <= old["fd"] for old in history if "fd" in old)
@@ -211,22 +219,25 @@ def _train_worker(config: dict) -> None:
                 if best:
                     card = {"source": recipe.source, **beta_card, **row, "poses": len(train), "floor": judge.floor}
                     folder = f"{store.uri}/generator"
-                    save_generator(folder, trainer.averaged, trainer.discriminator, beta, alpha, card)
+                    save_generator(folder, trainer.averaged, trainer.discriminator, beta, alpha, judge.source, card)
                 write_checkpoint(store, Checkpoint(*trainer.state(), history))
-            meter.restart()
-        ray.train.report(row)
+        meter.restart()
+        ray.train.report(row if rank == 0 else {})
 
 
 def _gan_trainer(
-    p: PretrainConfig, alpha: Alpha, train: PoseSet, device: torch.device, bf16: bool, rank: int, world: int
+    p: PretrainConfig, alpha: Alpha, beta: Beta, train: PoseSet, device: torch.device, bf16: bool, rank: int, world: int
 ) -> GanTrainer:
     torch.manual_seed(p.seed)  # the same networks on every worker
     network = p.network.model_dump()
     shared = dict(size=p.alpha.size, channels=p.alpha.channels, base=p.network.base, most=p.network.most)
     generator, discriminator = Generator(**{**network, **shared}), Discriminator(**shared)
-    settings = GanSettings(p.batch, p.lr, p.r1_gamma, p.r1_every, p.ema_kimg, p.augment_target, bf16, p.seed)
-    reduce = (lambda tensors: average(tensors, world)) if world > 1 else (lambda tensors: None)
-    return GanTrainer(generator, discriminator, alpha, train.keypoints_NJ2, settings, device, reduce, rank, world)
+    same = {name: getattr(p, name) for name in GanSettings.__dataclass_fields__}
+    settings = GanSettings(**{**same, "bf16": bf16})
+    workers = dict(reduce=partial(average, world=world), gather=partial(gather, world=world)) if world > 1 else {}
+    return GanTrainer(
+        generator, discriminator, alpha, train.keypoints_NJ2, settings, device, beta, **workers, rank=rank, world=world
+    )
 
 
 def average(tensors: list[torch.Tensor], world: int) -> None:
@@ -236,6 +247,13 @@ def average(tensors: list[torch.Tensor], world: int) -> None:
     flat /= world
     for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
+
+
+def gather(rows_N: torch.Tensor, world: int) -> torch.Tensor:
+    """Rows of all workers, in the workers' order."""
+    parts = [torch.empty_like(rows_N) for _ in range(world)]
+    dist.all_gather(parts, rows_N.contiguous())
+    return torch.cat(parts)
 
 
 def fast_bf16(device: torch.device) -> bool:
@@ -248,10 +266,10 @@ def fast_bf16(device: torch.device) -> bool:
 class _Judge:
     """FD of generated poses, through beta, to held-out real ones; and pictures."""
 
-    def __init__(self, beta: torch.nn.Module, held: PoseSet, p: PretrainConfig):
+    def __init__(self, beta: torch.nn.Module, train: PoseSet, held: PoseSet, p: PretrainConfig):
         self.beta, self.p = beta, p
-        both_sides = [held.keypoints_NJ2, flip(held.keypoints_NJ2, held.skeleton)]
-        self.real_NJ2 = np.concatenate(both_sides)
+        self.source = moments(torch.as_tensor(_both_sides(train)))
+        self.real_NJ2 = _both_sides(held)
         half = np.random.default_rng(p.seed).permutation(len(self.real_NJ2))
         cut = len(half) // 2
         self.floor = frechet_distance(self.real_NJ2[half[:cut]], self.real_NJ2[half[cut:]])
@@ -270,8 +288,13 @@ class _Judge:
         return cv2.imencode(".png", np.concatenate(rows))[1].tobytes()
 
 
+def _both_sides(poses: PoseSet) -> np.ndarray:
+    """The poses and their mirror images, which training takes as often."""
+    return np.concatenate([poses.keypoints_NJ2, flip(poses.keypoints_NJ2, poses.skeleton)])
+
+
 class _Meter:
-    """Averages of the losses and the speed since the last report."""
+    """Averages of the losses, over all workers, and the speed since the last report."""
 
     def __init__(self, trainer: GanTrainer):
         self.trainer = trainer
@@ -288,5 +311,7 @@ class _Meter:
         kimg = self.trainer.images_seen / 1000
         seconds = time.perf_counter() - self.start
         rate = (self.trainer.images_seen - self.seen) / 1000 / seconds
-        means = {name: round(float(np.mean(values)), 5) for name, values in self.sums.items()}
-        return {"kimg": kimg, "kimg_s": round(rate, 5), "eta_s": round((goal_kimg - kimg) / rate), **means}
+        means = torch.tensor([np.mean(v) for v in self.sums.values()], dtype=torch.float64, device=self.trainer.device)
+        self.trainer.reduce([means])
+        losses = {name: round(mean, 5) for name, mean in zip(self.sums, means.tolist(), strict=True)}
+        return {"kimg": kimg, "kimg_s": round(rate, 5), "eta_s": round((goal_kimg - kimg) / rate), **losses}

@@ -9,6 +9,7 @@ import torch
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.distribution import Moments
 from flexpose_ray.core.errors import WeightsError
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.sampler import PoseSampler
@@ -18,23 +19,31 @@ from flexpose_ray.io.weights import Model, load_into, read_model, write_model
 
 @dataclass(frozen=True)
 class Pretrained:
-    """All that pretraining leaves: g_s, its discriminator, beta, and how skeletons are drawn."""
+    """All that pretraining leaves: g_s, its discriminator, beta, how skeletons are drawn, and the source's moments."""
 
     generator: Generator
     discriminator: Discriminator
     beta: Beta
     alpha: Alpha
+    source: Moments
     digest: str
     card: dict
 
 
 def save_generator(
-    uri: str, generator: Generator, discriminator: Discriminator, beta: Beta, alpha: Alpha, card: dict
+    uri: str,
+    generator: Generator,
+    discriminator: Discriminator,
+    beta: Beta,
+    alpha: Alpha,
+    source: Moments,
+    card: dict,
 ) -> str:
     """Write a pretrained generator to the folder ``uri``; returns its digest."""
     parts = {"generator": generator, "discriminator": discriminator, "beta": beta}
     config = {name: part.config for name, part in parts.items()} | {"alpha": alpha.config}
     tensors = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}
+    tensors |= {"source.mean": source[0], "source.covariance": source[1]}
     return write_model(uri, "generator", config, tensors, card)
 
 
@@ -81,4 +90,6 @@ def _build(model: Model, uri: str) -> Pretrained:
     beta = Beta(**config["beta"])
     for name, part in (("generator", generator), ("discriminator", discriminator), ("beta", beta)):
         load_into(part, model.tensors, name, uri)
-    return Pretrained(generator, discriminator, beta.eval(), Alpha(**config["alpha"]), model.digest, model.card)
+    source = model.tensors["source.mean"], model.tensors["source.covariance"]
+    alpha = Alpha(**config["alpha"])
+    return Pretrained(generator, discriminator, beta.eval(), alpha, source, model.digest, model.card)

@@ -8,6 +8,7 @@ mean pose. The other losses compare distributions, through the differentiable be
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from scipy.spatial.distance import cdist
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.distribution import energy_distance, gaussian_distance, moments
+from flexpose_ray.core.distribution import Moments, energy_distance, gaussian_distance, moments, shrunk_moments
 from flexpose_ray.core.errors import ConfigError, DataError
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.geometry import pose_mixup
@@ -30,7 +31,7 @@ from flexpose_ray.core.transfer import Transfer, layer_set
 
 LOSSES = ("moments", "energy", "perceptual")
 PAIRINGS = ("random", "nearest", "transport")
-SOURCE_SAMPLES = 2048  # poses of g_s that stand for the source
+MEMORY = 7  # batches of earlier poses that count towards the moments of a step
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class FlexPoseSettings:
     Attributes:
         layers: style layers l with a U_l, from 1, or "all".
         bias: a shift beside each U_l.
-        loss: "moments" (mean of the shots, covariance between source and shots), "energy" (energy distance to the
+        loss: "moments" (mean and covariance between the shots' and the source's), "energy" (energy distance to the
             guidance set) or "perceptual" (paper eq. 5).
         pairing: for "perceptual", which latent goes with which guidance pose: "random" (the paper), "nearest" in
             beta's space among more latents, "transport" (one to one, least total distance).
@@ -69,6 +70,7 @@ def adapt(
     discriminator: Discriminator,
     beta: Beta,
     alpha: Alpha,
+    source: Moments,
     shots_NJ2: np.ndarray,
     settings: FlexPoseSettings,
     on_step: Callable[[dict], None] = lambda row: None,
@@ -76,6 +78,7 @@ def adapt(
     """Learn tau from a few shots; the networks stay as they are.
 
     Args:
+        source: mean and covariance of the poses that the generator was trained on.
         shots_NJ2: at least two poses, crop units.
         on_step: takes ``step``, ``steps``, ``loss`` and ``steps_s`` after every step.
 
@@ -91,7 +94,7 @@ def adapt(
         network.eval().requires_grad_(False)
     sampler = PoseSampler(generator, beta, alpha, "", transfer)
     transfer.train().requires_grad_(True)
-    step_loss = _make_loss(sampler, discriminator, np.asarray(shots_NJ2, np.float32), s)
+    step_loss = _make_loss(sampler, discriminator, source, np.asarray(shots_NJ2, np.float32), s)
     optimizer = torch.optim.Adam(transfer.parameters(), lr=s.lr)
     start = time.perf_counter()
     for step in range(s.steps):
@@ -105,7 +108,7 @@ def adapt(
 
 
 def _make_loss(
-    sampler: PoseSampler, discriminator: Discriminator, shots_NJ2: np.ndarray, s: FlexPoseSettings
+    sampler: PoseSampler, discriminator: Discriminator, source: Moments, shots_NJ2: np.ndarray, s: FlexPoseSettings
 ) -> Callable[[int], torch.Tensor]:
     """The loss of one step, by its number."""
     rng = np.random.default_rng(s.seed)
@@ -115,7 +118,7 @@ def _make_loss(
     if s.loss == "energy":
         return _energy(sampler, guidance_NJ2, s, rng)
     if s.loss == "moments":
-        return _moments(sampler, shots_NJ2, s)
+        return _moments(sampler, source, shots_NJ2, s)
     raise ConfigError("loss", f"unknown loss {s.loss!r}", f"choose one of {', '.join(LOSSES)}")
 
 
@@ -125,12 +128,19 @@ def _fresh_poses(sampler: PoseSampler, s: FlexPoseSettings, step: int) -> torch.
     return sampler.beta(sampler.images(torch.as_tensor(z)))[0]
 
 
-def _moments(sampler: PoseSampler, shots_NJ2: np.ndarray, s: FlexPoseSettings) -> Callable[[int], torch.Tensor]:
-    source_NJ2 = source_poses(sampler, s.seed)
-    _, source_DD = moments(torch.as_tensor(source_NJ2))
-    mean_D, shots_DD = moments(torch.as_tensor(shots_NJ2))
-    wanted = mean_D, (1 - s.shrink) * source_DD + s.shrink * shots_DD
-    return lambda step: gaussian_distance(moments(_fresh_poses(sampler, s, step)), wanted)
+def _moments(
+    sampler: PoseSampler, source: Moments, shots_NJ2: np.ndarray, s: FlexPoseSettings
+) -> Callable[[int], torch.Tensor]:
+    wanted = shrunk_moments(source, moments(torch.as_tensor(shots_NJ2)), len(shots_NJ2), s.shrink)
+    recent: deque[torch.Tensor] = deque(maxlen=MEMORY)  # a covariance wants more poses than a step can pay for
+
+    def loss(step: int) -> torch.Tensor:
+        fresh_NJ2 = _fresh_poses(sampler, s, step)
+        distance = gaussian_distance(moments(torch.cat([fresh_NJ2, *recent])), wanted)
+        recent.append(fresh_NJ2.detach())
+        return distance
+
+    return loss
 
 
 def _energy(
@@ -177,9 +187,3 @@ def pair_latents(sampler: PoseSampler, guidance_NJ2: np.ndarray, pairing: str, s
     cost = cdist(guidance_NJ2.reshape(n, -1), poses_NJ2.reshape(len(pool), -1), "sqeuclidean")
     columns = linear_sum_assignment(cost)[1] if pairing == "transport" else cost.argmin(1)
     return latents(seed, pool[columns], sampler.generator.z_size)
-
-
-def source_poses(sampler: PoseSampler, seed: int) -> np.ndarray:
-    """Poses of g_s, with tau left out: what the generator holds of the source."""
-    plain = PoseSampler(sampler.generator, sampler.beta, sampler.alpha, "", batch=sampler.batch)
-    return plain.sample(seed, np.arange(SOURCE_SAMPLES))[0]

@@ -47,14 +47,14 @@ def _collect(store: Store) -> ReportData:
     if store.exists("shots.parquet"):
         found["shots_NJ2"] = read_poses(f"{store.uri}/shots.parquet").keypoints_NJ2
     losses = []
+    if store.exists("pretraining.json"):
+        losses += [{"stage": "pretraining", **row} for row in read_json(store, "pretraining.json")["history"]]
     if store.exists("adapted/model.json"):
         model = read_model(f"{store.uri}/adapted")
         indices = np.arange(SHOWN)
         found["source_NJ2"], _ = load_sampler(model.config["base"]).sample(0, indices)
         found["adapted_NJ2"], _ = load_sampler(f"{store.uri}/adapted").sample(0, indices)
         losses += [{"stage": "adaptation", **row} for row in model.card["history"]]
-        trained = read_model(model.config["base"]).card.get("history", [])
-        losses = [{"stage": "pretraining", **row} for row in trained] + losses
     if (manifest := newest_manifest(store.child("samples"))) is not None:
         found |= {"count": manifest["count"], "data_uri": f"{store.uri}/samples"}
     if store.exists("evaluation.json"):

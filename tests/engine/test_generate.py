@@ -11,6 +11,7 @@ import torch
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.errors import ConfigError, StorageError, WeightsError
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.engine import generate as module
@@ -163,7 +164,7 @@ def test_an_error_in_an_actor_arrives_as_itself(ray_cluster, tmp_path):
     def put_generator(seed: int) -> None:
         torch.manual_seed(seed)
         networks = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4)
-        save_generator(str(tmp_path / "generator"), *networks, Alpha(size=16), {})
+        save_generator(str(tmp_path / "generator"), *networks, Alpha(size=16), moments(torch.rand(100, 15, 2)), {})
 
     put_generator(1)
     with pytest.raises(WeightsError, match="the run began with") as error:  # replaced before the actors load it

@@ -10,6 +10,7 @@ import torch
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.errors import WeightsError
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.sampler import PoseSampler
@@ -19,6 +20,7 @@ from flexpose_ray.io.store import Store, open_store
 from flexpose_ray.io.weights import write_model
 
 INDICES = np.arange(10)
+SOURCE = moments(torch.rand(50, 15, 2, generator=torch.Generator().manual_seed(0)))
 SOURCE = torch.full((30,), 0.5, dtype=torch.float64), 0.01 * torch.eye(30, dtype=torch.float64)
 
 
@@ -54,11 +56,12 @@ def test_a_generator_comes_back_with_all_its_parts(store: Store, channels):
         assert ours.state_dict().keys() == state.keys()
         assert all(torch.equal(tensor, state[name]) for name, tensor in ours.state_dict().items())
     assert not back.beta.training
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(back.source, SOURCE, strict=True))
 
 
 def test_samples_of_a_stored_generator_are_those_of_the_networks(tmp_path):
     digest = saved(tmp_path / "base")
-    generator, _, beta, alpha = networks()
+    generator, _, beta, alpha, _ = networks()
     sampler = load_sampler(str(tmp_path / "base"), batch=4)
     assert (sampler.digest, sampler.batch, sampler.transfer) == (digest, 4, None)
     wanted = PoseSampler(generator, beta, alpha, digest, batch=4).sample(5, INDICES)
@@ -71,7 +74,7 @@ def test_an_adapted_model_is_tau_alone_and_samples_through_its_base(store: Store
     assert sum(len(store.get(key)) for key in store.list()) < 20_000
     sampler = load_sampler(store.uri)
     assert sampler.digest == digest != base_digest
-    generator, _, beta, alpha = networks()
+    generator, _, beta, alpha, _ = networks()
     wanted, _ = PoseSampler(generator, beta, alpha, "", transfer).sample(5, INDICES)
     np.testing.assert_array_equal(sampler.sample(5, INDICES)[0], wanted)
     assert np.abs(load_sampler(str(tmp_path / "base")).sample(5, INDICES)[0] - wanted).max() > 1e-4
@@ -115,7 +118,8 @@ def test_the_digest_depends_on_every_part(tmp_path):
         next(parts[changed].parameters()).data += 1
         digests.add(save_generator(str(tmp_path / "b"), *parts, {}))
     digests.add(save_generator(str(tmp_path / "c"), *networks()[:3], Alpha(size=16, width=0.06), SOURCE, {}))
-    assert len(digests) == 5
+    digests.add(save_generator(str(tmp_path / "c"), *networks()[:4], (SOURCE[0] + 1, SOURCE[1]), {}))
+    assert len(digests) == 6
 
 
 def test_what_is_written_is_safetensors_and_json_only(tmp_path):

@@ -1,0 +1,11 @@
+"""`flexpose generate` as a cluster job; takes the same options.
+
+    ray job submit --working-dir . -- python jobs/generate.py --help
+"""
+
+import sys
+
+from flexpose_ray.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["generate", *sys.argv[1:]]))

@@ -1,0 +1,11 @@
+"""`flexpose pretrain` as a cluster job; takes the same options.
+
+    ray job submit --working-dir . -- python jobs/pretrain.py --help
+"""
+
+import sys
+
+from flexpose_ray.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["pretrain", *sys.argv[1:]]))
