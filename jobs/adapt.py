@@ -1,6 +1,6 @@
 """`flexpose adapt` as a cluster job; takes the same options.
 
-    ray job submit --working-dir . -- python jobs/adapt.py --help
+ray job submit --working-dir . -- python jobs/adapt.py --help
 """
 
 import sys

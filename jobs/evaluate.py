@@ -1,6 +1,6 @@
 """`flexpose evaluate` as a cluster job; takes the same options.
 
-    ray job submit --working-dir . -- python jobs/evaluate.py --help
+ray job submit --working-dir . -- python jobs/evaluate.py --help
 """
 
 import sys

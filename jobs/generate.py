@@ -1,6 +1,6 @@
 """`flexpose generate` as a cluster job; takes the same options.
 
-    ray job submit --working-dir . -- python jobs/generate.py --help
+ray job submit --working-dir . -- python jobs/generate.py --help
 """
 
 import sys

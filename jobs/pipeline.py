@@ -1,6 +1,6 @@
 """`flexpose pipeline` as a cluster job; takes the same options.
 
-    ray job submit --working-dir . -- python jobs/pipeline.py --help
+ray job submit --working-dir . -- python jobs/pipeline.py --help
 """
 
 import sys

@@ -1,6 +1,6 @@
 """`flexpose prepare` as a cluster job; takes the same options.
 
-    ray job submit --working-dir . -- python jobs/prepare.py --help
+ray job submit --working-dir . -- python jobs/prepare.py --help
 """
 
 import sys

@@ -1,6 +1,6 @@
 """`flexpose pretrain` as a cluster job; takes the same options.
 
-    ray job submit --working-dir . -- python jobs/pretrain.py --help
+ray job submit --working-dir . -- python jobs/pretrain.py --help
 """
 
 import sys
