@@ -141,7 +141,9 @@ class GanTrainer:
         self.generator = generator.to(self.device, memory_format=torch.channels_last)
         self.discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.beta = beta.to(self.device).eval().requires_grad_(False) if beta else None
+        self.beta = beta  # in one layout wherever it comes from: another one rounds otherwise
+        if beta is not None:
+            beta.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.poses_NJ2 = torch.as_tensor(keypoints_NJ2, device=self.device)
         self.flip_J = torch.as_tensor(alpha.skeleton.flip, device=self.device)
         lazy = settings.r1_every / (settings.r1_every + 1)  # the discriminator sees one more step every r1_every

@@ -1,5 +1,6 @@
 """A training step: drawn by its number, shared by any number of workers, resumed bit for bit."""
 
+import copy
 import threading
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 
 from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
+from flexpose_ray.core.distribution import energy_distance
 from flexpose_ray.core.gan import Draw, GanSettings, GanTrainer, augment
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.geometry import flip
@@ -16,12 +19,12 @@ from flexpose_ray.core.skeleton import BODY_15
 POSES_NJ2 = np.random.default_rng(0).uniform(0.2, 0.8, (60, 15, 2)).astype(np.float32)
 
 
-def trainer(reduce=lambda tensors: None, rank=0, world=1, **settings):
+def trainer(reduce=lambda tensors: None, gather=lambda rows: rows, rank=0, world=1, beta=None, **settings):
     torch.manual_seed(0)
     generator = Generator(16, z_size=16, w_size=16, depth=2, base=64, most=8)
     networks = generator, Discriminator(16, base=64, most=8)
-    settings = GanSettings(**{"batch": 8, "r1_every": 4, **settings})
-    return GanTrainer(*networks, Alpha(size=16), POSES_NJ2, settings, "cpu", reduce, rank, world)
+    beta, settings = beta or Beta(width=4), GanSettings(**{"batch": 8, "r1_every": 4, **settings})
+    return GanTrainer(*networks, Alpha(size=16), POSES_NJ2, settings, "cpu", beta, reduce, gather, rank, world)
 
 
 def as_written(tensors):
@@ -52,8 +55,11 @@ def test_shares_of_a_draw_add_up_to_it(world):
     whole = Draw.of_step(0, 5, 16, 60, 16)
     shares = [whole.share(rank, world) for rank in range(world)]
     for name, array in vars(whole).items():
-        axis = 1 if name == "augment_N5" else 0
-        np.testing.assert_array_equal(np.concatenate([getattr(s, name) for s in shares], axis), array)
+        parts, axis = [getattr(share, name) for share in shares], 1 if name == "augment_N5" else 0
+        if name in ("wanted_M", "wanted_mirror_M"):  # what all workers compare with
+            assert all(np.array_equal(part, array) for part in parts)
+        else:
+            np.testing.assert_array_equal(np.concatenate(parts, axis), array)
 
 
 def test_every_pose_and_both_sides_are_drawn():
@@ -65,7 +71,7 @@ def test_every_pose_and_both_sides_are_drawn():
 
 def test_mirrored_real_images_are_drawings_of_flipped_poses():
     t, rows = trainer(), np.array([4, 9, 4])
-    images = t.real_images(rows, np.array([True, False, False]))
+    images = t.alpha.draw(t.real_poses(rows, np.array([True, False, False])))
     flipped = t.alpha.draw(torch.as_tensor(flip(POSES_NJ2[[4]], BODY_15)))
     plain = t.alpha.draw(torch.as_tensor(POSES_NJ2[[9, 4]]))
     torch.testing.assert_close(images, torch.cat([flipped, plain]), rtol=0, atol=1e-5)
@@ -154,7 +160,7 @@ def test_the_penalty_comes_every_few_steps_and_is_the_gradient_s_square():
     assert [i for i in range(7) if "r1" in t.step()] == [0, 3, 6]
     t, draw = trainer(augment_target=None), Draw.of_step(0, 0, 8, 60, 16)
     t._update = lambda loss, network, optimizer: None  # the penalty of the start, before anything moves
-    real = t.real_images(draw.rows_N, draw.mirror_N)
+    real = t.alpha.draw(t.real_poses(draw.rows_N, draw.mirror_N))
     found = t.step()["r1"]
     real.requires_grad_()
     (gradient,) = torch.autograd.grad(t.discriminator(real).sum(), real)
@@ -166,8 +172,8 @@ def test_a_larger_penalty_keeps_the_discriminator_flatter():
     for t in (flat, steep):
         for _ in range(25):
             t.step()
-    rows, mirror = np.arange(16), np.zeros(16, bool)
-    assert flat._r1_step(flat.real_images(rows, mirror)) < 0.2 * steep._r1_step(steep.real_images(rows, mirror))
+    real = flat.alpha.draw(flat.poses_NJ2[:16])
+    assert flat._r1_step(real) < 0.2 * steep._r1_step(real)
 
 
 def test_the_discriminator_s_optimizer_makes_up_for_the_lazy_steps():
@@ -206,7 +212,7 @@ def test_the_average_forgets_the_start_and_needs_no_gradient():
 
 def test_the_discriminator_learns_to_tell_images_of_a_generator_that_stands_still():
     t = trainer(batch=16, augment_target=None, r1_gamma=1.0, lr=0.01)
-    t._generator_step = lambda z, augments: {}
+    t._generator_step = lambda draw, z, augments: {}
     losses = [t.step()["d_loss"] for _ in range(30)]
     assert np.mean(losses[-5:]) < 0.6 * losses[0]
 
@@ -218,12 +224,36 @@ def test_the_generator_learns_to_fool_a_discriminator_that_stands_still():
     assert np.mean(losses[-5:]) < 0.6 * losses[0]
 
 
+def test_the_teacher_of_poses_begins_when_it_is_told_and_may_be_left_out():
+    t = trainer(pose_from_kimg=0.016)
+    assert ["pose" in t.step() for _ in range(4)] == [False, False, True, True]
+    assert "pose" not in trainer(pose_weight=0, pose_from_kimg=0).step()
+
+
+def test_the_teacher_of_poses_brings_poses_closer_and_leaves_beta_as_it_is():
+    t = trainer(pose_from_kimg=0, pose_weight=100.0, lr=0.01, batch=16, augment_target=None)
+    t._discriminator_step = lambda draw, z2, augments: {}
+    z, wanted = torch.randn(64, 16), torch.as_tensor(POSES_NJ2)
+    before = {name: v.clone() for name, v in t.beta.state_dict().items()}
+
+    def distance():
+        with torch.no_grad():
+            return energy_distance(t.beta(t.generator(z))[0], wanted).item()
+
+    start = distance()
+    for _ in range(25):
+        t.step()
+    assert distance() < 0.7 * start
+    assert all(torch.equal(v, before[name]) for name, v in t.beta.state_dict().items())
+    assert not any(name.startswith("beta") for name in t.state()[0])
+
+
 # ----- resuming and workers
 
 
 @pytest.mark.parametrize("stop", [1, 4, 7])
 def test_a_resumed_training_is_the_undisturbed_one_bit_for_bit(stop):
-    undisturbed, killed, resumed = trainer(), trainer(), trainer()
+    undisturbed, killed, resumed = (trainer(pose_from_kimg=0.04) for _ in range(3))
     losses = [undisturbed.step() for _ in range(9)]
     before = [killed.step() for _ in range(stop)]
     tensors, numbers = killed.state()
@@ -231,6 +261,16 @@ def test_a_resumed_training_is_the_undisturbed_one_bit_for_bit(stop):
     assert_same_state(resumed, killed)
     assert before + [resumed.step() for _ in range(9 - stop)] == losses
     assert_same_state(resumed, undisturbed)
+
+
+def test_beta_s_layout_in_memory_does_not_count():
+    """It comes in one from its training and in another from a file."""
+    torch.manual_seed(1)
+    fresh = Beta(width=4)
+    stored = copy.deepcopy(fresh).to(memory_format=torch.channels_last)
+    one, other = (trainer(beta=beta, pose_from_kimg=0) for beta in (fresh, stored))
+    assert [one.step() for _ in range(3)] == [other.step() for _ in range(3)]
+    assert_same_state(one, other)
 
 
 def test_a_state_is_loaded_in_place_of_whatever_was_trained_before():
@@ -255,20 +295,20 @@ def run_workers(world, steps, **settings):
     barrier, slots, reports = threading.Barrier(world), [None] * world, [None] * world
 
     def work(rank):
-        def reduce(tensors):
+        def exchange(tensors):
             slots[rank] = [t.clone() for t in tensors]
             barrier.wait(30)
-            means = [sum(parts) / world for parts in zip(*slots, strict=True)]
+            everyone = list(zip(*slots, strict=True))
             barrier.wait(30)
-            for tensor, mean in zip(tensors, means, strict=True):
-                tensor.copy_(mean)
+            return everyone
 
-        t = workers[rank] = build(reduce, rank)
-        reports[rank] = [t.step() for _ in range(steps)]
+        def reduce(tensors):
+            for tensor, parts in zip(tensors, exchange(tensors), strict=True):
+                tensor.copy_(sum(parts) / world)
 
-    def build(reduce, rank):
         with building:  # torch's seed belongs to the whole process
-            return trainer(reduce, rank, world, **settings)
+            t = workers[rank] = trainer(reduce, lambda rows: torch.cat(exchange([rows])[0]), rank, world, **settings)
+        reports[rank] = [t.step() for _ in range(steps)]
 
     building, workers = threading.Lock(), [None] * world
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world)]
@@ -281,12 +321,14 @@ def run_workers(world, steps, **settings):
     return means, workers
 
 
-def test_two_workers_train_what_one_trains():
-    settings = {"batch": 16, "r1_every": 2, "augment_target": 0.0}
+@pytest.mark.parametrize("pose_from_kimg", [0.032, 80])
+def test_two_workers_train_what_one_trains(pose_from_kimg):
+    settings = {"batch": 16, "r1_every": 2, "augment_target": 0.0, "pose_from_kimg": pose_from_kimg}
     alone, (single,) = run_workers(1, 6, **settings)
     together, (first, second) = run_workers(2, 6, **settings)
-    for one, two in zip(alone, together, strict=True):
+    for step, (one, two) in enumerate(zip(alone, together, strict=True)):
         assert two == pytest.approx(one, rel=1e-3, abs=1e-3)
+        assert ("pose" in one) == (step * 0.016 >= pose_from_kimg)
     assert_same_state(first, second)
     for mine, theirs in zip(single.generator.parameters(), first.generator.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-2, atol=1e-2)

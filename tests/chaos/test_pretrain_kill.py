@@ -1,0 +1,128 @@
+"""SIGKILL of a training worker, and of the whole command: the run ends with the very losses of an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+import yaml
+
+from flexpose_ray.config import load_recipe, pretrain_key
+from flexpose_ray.engine.checkpoint import PREFIX, last_checkpoint
+from flexpose_ray.engine.pretrain import pretrain
+from flexpose_ray.io.store import open_store
+from flexpose_ray.io.weights import read_model
+
+RECIPE = {
+    "name": "tiny",
+    "source": "synthetic:rowing?count=300",
+    "pretrain": {
+        "alpha": {"size": 16}, "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 64, "most": 8},
+        "beta": {"width": 4, "steps": 20, "batch": 16},
+        "kimg": 1.6, "report_kimg": 0.08, "eval_kimg": 0.16, "pose_from_kimg": 0.1, "eval_samples": 64,
+        "batch": 16, "r1_every": 4, "held_out": 0.2, "bf16": False, "threads": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory) -> str:
+    file = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    file.write_text(yaml.safe_dump(RECIPE))
+    return str(file)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(ray_cluster, recipe_file: str, tmp_path_factory) -> dict:
+    return pretrain(load_recipe(recipe_file), str(tmp_path_factory.mktemp("undisturbed")))
+
+
+def assert_same_run(done: dict, undisturbed: dict) -> None:
+    """Losses, FD, state and best generator: equal to the last bit."""
+    speeds = ("kimg_s", "eta_s")
+    ours, theirs = (
+        [{k: v for k, v in row.items() if k not in speeds} for row in d["history"]] for d in (done, undisturbed)
+    )
+    assert ours == theirs
+    one, other = (last_checkpoint(open_store(d["run"])) for d in (done, undisturbed))
+    assert one.numbers == other.numbers
+    assert [name for name, tensor in one.tensors.items() if not torch.equal(tensor, other.tensors[name])] == []
+    assert read_model(done["generator"]).digest == read_model(undisturbed["generator"]).digest
+
+
+def workers_among(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """The training workers, as long as they run."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if "RayTrainWorker" in " ".join(process.cmdline()):  # of a zombie it is empty
+                found.append(process)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_worker_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(
+    undisturbed: dict, recipe_file: str, tmp_path: Path
+):
+    rows, killed = [], []
+
+    def kill_once(row: dict) -> None:
+        rows.append(row)
+        if row.get("kimg", 0) >= 0.24 and not killed:
+            killed.extend(workers_among(psutil.Process().children(recursive=True)))
+            for worker in killed:
+                worker.kill()
+
+    done = pretrain(load_recipe(recipe_file), str(tmp_path), kill_once)
+    assert len(killed) == 1
+    assert workers_among(killed) == []
+    told = [row["kimg"] for row in rows if "kimg" in row]
+    assert any(later <= earlier for earlier, later in pairwise(told)), "the kill hit nothing"
+    assert sum("beta_step" in row for row in rows) == 10, "beta was trained again"
+    assert_same_run(done, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_command_that_is_killed_continues_when_repeated(
+    undisturbed: dict, recipe_file: str, ray_folder: str, tmp_path: Path
+):
+    recipe = load_recipe(recipe_file)
+    store = open_store(tmp_path).child(pretrain_key(recipe))
+    command = [Path(sys.executable).with_name("flexpose"), "pretrain", recipe_file, "--storage", tmp_path]
+    driver = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"RAY_TMPDIR": ray_folder})
+    started = []
+    try:
+        while not store.list(PREFIX):
+            assert driver.poll() is None, f"ended by itself with status {driver.returncode}"
+            time.sleep(0.02)
+        started = psutil.Process(driver.pid).children(recursive=True)
+        workers = workers_among(started)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert len(workers) == 1
+    end = time.monotonic() + 30
+    while workers_among(workers):
+        assert time.monotonic() < end, "a worker outlived the command that started it"
+        time.sleep(0.1)
+    for process in started:  # helpers of Ray that take their time
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert not store.exists("pretrain.json"), "not killed in the middle"
+    reached = last_checkpoint(store).history[-1]["kimg"]
+    assert reached < 1.6
+
+    rows = []
+    done = pretrain(recipe, str(tmp_path), rows.append)
+    assert rows[0]["kimg"] == pytest.approx(reached + 0.08), "started again from the beginning"
+    assert_same_run(done, undisturbed)

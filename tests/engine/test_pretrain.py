@@ -1,0 +1,212 @@
+"""Pretraining under Ray Train: any number of workers trains the same; what is done is not done again."""
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+import ray
+import torch
+
+from flexpose_ray.config import Recipe, parse, pretrain_key
+from flexpose_ray.core.errors import ConfigError, DataError, WeightsError
+from flexpose_ray.core.metrics import frechet_distance
+from flexpose_ray.engine import pretrain as engine
+from flexpose_ray.engine.checkpoint import last_checkpoint
+from flexpose_ray.engine.pretrain import pretrain
+from flexpose_ray.io.models import load_generator, load_sampler
+from flexpose_ray.io.poses import read_poses
+from flexpose_ray.io.store import open_store
+
+PRETRAIN = {
+    "alpha": {"size": 16},
+    "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 64, "most": 8},
+    "beta": {"width": 4, "steps": 20, "batch": 16},
+    "kimg": 0.32, "report_kimg": 0.08, "eval_kimg": 0.16, "pose_from_kimg": 0.1, "eval_samples": 64,
+    "batch": 16, "r1_every": 4, "held_out": 0.2, "bf16": False, "threads": 1,
+}  # fmt: skip
+SPEEDS = ("kimg_s", "eta_s")
+
+
+def recipe(source="synthetic:rowing?count=300", **changes):
+    return parse(Recipe, {"name": "tiny", "source": source, "pretrain": {**PRETRAIN, **changes}}, "test")
+
+
+def numbers(history):
+    """A history without what depends on the hour."""
+    return [{key: value for key, value in row.items() if key not in SPEEDS} for row in history]
+
+
+@pytest.fixture(scope="module")
+def run(ray_cluster, tmp_path_factory):
+    """One worker's whole run: storage, result, progress rows."""
+    storage, rows = str(tmp_path_factory.mktemp("runs")), []
+    return storage, pretrain(recipe(), storage, rows.append), rows
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_tells_its_progress_and_leaves_a_generator(run):
+    storage, done, rows = run
+    assert [row["beta_step"] for row in rows[:10]] == list(range(2, 21, 2))
+    assert rows[10:] == done["history"]
+    assert [row["kimg"] for row in done["history"]] == [0.08, 0.16, 0.24, 0.32]
+    assert ["fd" in row for row in done["history"]] == [False, True, False, True]
+    assert all({"d_loss", "g_loss", "r1", *SPEEDS} <= set(row) for row in done["history"])
+    assert ["pose" in row for row in done["history"]] == [False, True, True, True]
+    assert done["kimg"] == 0.32
+    assert done["fd"] == min(row["fd"] for row in done["history"] if "fd" in row)
+    assert done["run"] == f"{storage}/{pretrain_key(recipe())}"
+    best = load_generator(done["generator"])
+    assert (best.card["fd"], best.card["kimg"]) == (done["fd"], done["fd_kimg"])
+    assert load_sampler(done["generator"]).sample(0, np.arange(3))[0].shape == (3, 15, 2)
+
+
+@pytest.mark.slow
+def test_fd_is_that_of_the_best_generator_to_held_out_poses_of_both_sides(run):
+    _, done, _ = run
+    _, held = read_poses(f"{done['run']}/source.parquet").split(0.2)
+    poses, _ = load_sampler(done["generator"]).sample(0, np.arange(64))
+    assert frechet_distance(poses, engine._both_sides(held)) == pytest.approx(done["fd"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_pictures_of_the_same_latents_are_kept(run):
+    _, done, _ = run
+    store = open_store(done["run"])
+    keys = store.list("grids/")
+    assert keys
+    picture = cv2.imdecode(np.frombuffer(store.get(keys[-1]), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (6 * 16, 12 * 16, 3)
+
+
+@pytest.mark.slow
+def test_the_same_again_returns_at_once(run, monkeypatch):
+    storage, done, _ = run
+
+    def forbidden(*args):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(engine, "_fit", forbidden)
+    start = time.perf_counter()
+    assert pretrain(recipe(), storage) == done
+    assert pretrain(recipe(kimg=0.1, workers=2, threads=2), storage) == done
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_workers_then_one_train_what_one_trains(run, s3_uri):
+    """Workers and the goal may change between runs; storage may be a bucket."""
+    _, alone, _ = run
+    half = pretrain(recipe(kimg=0.16, workers=2), s3_uri)
+    assert half["kimg"] == 0.16
+    rows = []
+    whole = pretrain(recipe(), s3_uri, rows.append)
+    assert [row["kimg"] for row in rows] == [0.24, 0.32], "started again from the beginning"
+    assert whole["history"][:2] == half["history"]
+    for ours, theirs in zip(numbers(whole["history"]), numbers(alone["history"]), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
+    one, other = (last_checkpoint(open_store(done["run"])) for done in (alone, whole))
+    for name, tensor in one.tensors.items():
+        torch.testing.assert_close(other.tensors[name], tensor, rtol=0.02, atol=0.02)
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """Storage with the finished run, but for its last word, and the store of the run in it."""
+    store, copied = open_store(run[1]["run"]), open_store(tmp_path).child(pretrain_key(recipe()))
+    for key in store.list():
+        if not key.startswith(("ray/", "pretrain.json")):
+            copied.put(key, store.get(key))
+    return str(tmp_path), copied
+
+
+@pytest.mark.slow
+def test_an_error_of_ours_in_a_worker_reaches_the_caller(copy, monkeypatch):
+    storage, store = copy
+    monkeypatch.setattr(engine, "MAX_FAILURES", 0)
+    store.put("beta.safetensors", b"cut off")
+    with pytest.raises(WeightsError, match=r"beta\.safetensors: no safetensors file"):
+        pretrain(recipe(), storage)
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_told_before_anything_starts(copy, monkeypatch):
+    storage, store = copy
+    monkeypatch.setattr(engine, "ray_session", lambda: pytest.fail("started Ray"))
+    newest = store.list("checkpoints/")[-1]
+    store.put(newest, store.get(newest)[:1000])
+    with pytest.raises(WeightsError, match=rf"{newest}: damaged checkpoint \(delete it"):
+        pretrain(recipe(), storage)
+
+
+# ----- what needs no cluster
+
+
+@pytest.fixture
+def _no_ray(monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise AssertionError("started Ray")
+
+    monkeypatch.setattr(engine, "ray_session", forbidden)
+
+
+@pytest.mark.usefixtures("_no_ray")
+@pytest.mark.parametrize(("source", "error", "named"), [
+    ("synthetic:rowing?count=3", DataError, "3 poses split by group"),
+    ("synthetic:swimming", ConfigError, "swimming"),
+    ("table:nowhere.csv", DataError, r"nowhere\.csv"),
+])  # fmt: skip
+def test_bad_sources_are_refused_before_anything_is_written(tmp_path, source, error, named):
+    with pytest.raises(error, match=named):
+        pretrain(recipe(source), str(tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("_no_ray")
+def test_without_a_source_there_is_nothing_to_train_on(tmp_path):
+    no_source = parse(Recipe, {"name": "tiny", "generator": "builtin:coco"}, "test")
+    with pytest.raises(ConfigError, match="no source to pretrain on"):
+        pretrain(no_source, str(tmp_path))
+
+
+def test_averaging_is_one_all_reduce_that_keeps_shapes_and_layouts(monkeypatch):
+    calls = []
+
+    def all_reduce(flat):
+        calls.append(len(flat))
+        flat += 10 * torch.arange(len(flat))  # what another worker holds more
+
+    monkeypatch.setattr(engine.dist, "all_reduce", all_reduce)
+    tensors = [torch.zeros(()), torch.zeros(2, 3, 2, 2).to(memory_format=torch.channels_last), torch.zeros(4)]
+    engine.average(tensors, 2)
+    assert calls == [1 + 24 + 4]
+    assert tensors[0] == 0
+    torch.testing.assert_close(tensors[1], 5 * torch.arange(1.0, 25).view(2, 3, 2, 2))
+    assert tensors[1].is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(tensors[2], 5 * torch.arange(25.0, 29))
+
+
+def test_gathering_keeps_the_workers_order(monkeypatch):
+    def all_gather(parts, rows):
+        for rank, part in enumerate(parts):
+            part.copy_(rows + 10 * rank)
+
+    monkeypatch.setattr(engine.dist, "all_gather", all_gather)
+    rows = torch.arange(6.0).view(2, 3).T
+    torch.testing.assert_close(engine.gather(rows, 2), torch.cat([rows, rows + 10]))
+
+
+def test_the_cause_of_a_failed_training_is_the_error_of_ours_within():
+    ours, others = WeightsError("there", "damaged"), ValueError("no")
+    wrapped = RuntimeError("task failed")
+    wrapped.__cause__ = ours
+    assert engine._cause(failed(wrapped)) is ours
+    assert engine._cause(failed(ours)) is ours
+    error = failed(others)
+    assert engine._cause(error) is error
+
+
+def failed(cause):
+    return ray.train.v2.api.exceptions.WorkerGroupError("failed", {0: cause})
