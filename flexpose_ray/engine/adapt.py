@@ -45,8 +45,8 @@ def adapt(
 
     Raises:
         DataError: fewer than two shots.
-        ConfigError: unknown layer or setting, another skeleton, or another model at ``out_uri``.
-        WeightsError: no such generator.
+        ConfigError: unknown layer or setting, another skeleton, or another adapted model at ``out_uri``.
+        WeightsError: no such generator, or a generator at ``out_uri``.
     """
     base_uri = generator_uri if generator_uri.startswith("builtin:") else open_store(generator_uri).uri
     base = load_generator(base_uri)

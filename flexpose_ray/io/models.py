@@ -90,6 +90,9 @@ def _build(model: Model, uri: str) -> Pretrained:
     beta = Beta(**config["beta"])
     for name, part in (("generator", generator), ("discriminator", discriminator), ("beta", beta)):
         load_into(part, model.tensors, name, uri)
-    source = model.tensors["source.mean"], model.tensors["source.covariance"]
+    try:
+        source = model.tensors["source.mean"], model.tensors["source.covariance"]
+    except KeyError as error:
+        raise WeightsError(uri, f"{error.args[0]} is missing", "use weights of this version") from error
     alpha = Alpha(**config["alpha"])
     return Pretrained(generator, discriminator, beta.eval(), alpha, source, model.digest, model.card)

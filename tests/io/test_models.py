@@ -17,7 +17,7 @@ from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.core.transfer import Transfer
 from flexpose_ray.io.models import load_generator, load_sampler, save_adapted, save_generator
 from flexpose_ray.io.store import Store, open_store
-from flexpose_ray.io.weights import write_model
+from flexpose_ray.io.weights import read_model, write_model
 
 INDICES = np.arange(10)
 SOURCE = moments(torch.rand(50, 15, 2, generator=torch.Generator().manual_seed(0)))
@@ -108,6 +108,15 @@ def test_tensors_that_do_not_fit_the_config_are_refused(tmp_path):
     tensors = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}
     write_model(str(tmp_path), "generator", config, tensors, {})
     with pytest.raises(WeightsError, match="the generator does not fit its config"):
+        load_generator(str(tmp_path))
+
+
+def test_a_generator_without_the_source_s_moments_is_refused(tmp_path):
+    saved(tmp_path)
+    model = read_model(str(tmp_path))
+    tensors = {name: t for name, t in model.tensors.items() if not name.startswith("source.")}
+    write_model(str(tmp_path), "generator", model.config, tensors, {})
+    with pytest.raises(WeightsError, match=r"source\.mean is missing"):
         load_generator(str(tmp_path))
 
 
