@@ -44,6 +44,19 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nflexpose {args.verb}: stopped; the same command goes on from here", file=sys.stderr)
         return 128 + signal.SIGINT
+    except Exception as error:
+        if not _lost_by_ray(error):
+            raise
+        return _refuse(args.verb, f"Ray: {error} (see to its nodes and memory; the same command goes on from here)")
+
+
+def _lost_by_ray(error: Exception) -> bool:
+    """Whether Ray lost a process, a node or an object; an error of ours within a task is a fault to be seen whole.
+
+    By name: importing Ray would cost every command a second.
+    """
+    kind = type(error)
+    return kind.__module__ == "ray.exceptions" and not kind.__name__.startswith("RayTaskError")
 
 
 def _refuse(verb: str, problem: str) -> int:
@@ -94,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("--generator", required=True, metavar="URI", help="trained generator, or builtin:coco")
     sub.add_argument("--shots", required=True, metavar="URI", help="pose set (.parquet) or KIND:PATH; at least two")
-    sub.add_argument("--layers", metavar="L,L", help="style layers to adapt, from 1, or all")
+    sub.add_argument("--layers", metavar="L,L", help="style layers to adapt, from 1, or all, or w")
     sub.add_argument("--paper", action="store_true", help="the paper's literal setting")
     sub.add_argument("--out", required=True, metavar="URI", help="folder of the adapted model")
 
@@ -299,11 +312,11 @@ def _poses(uri: str):
 
 
 def _layers(text: str) -> str:
-    if text == "all":
+    if text in ("all", "w"):
         return text
     parts = [part.strip() for part in text.strip("[]").split(",")]
     if not all(part.isdigit() for part in parts):
-        raise ConfigError("--layers", f"{text!r} is no list of layers", "write 3, or 1,3, or all")
+        raise ConfigError("--layers", f"{text!r} is no list of layers", "write 3, or 1,3, or all, or w")
     return f"[{', '.join(parts)}]"
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from flexpose_ray.core.errors import ConfigError
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"  # names become folders, object keys and job names
-Layers = Literal["all"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+Layers = Literal["all", "w"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: a date such as 2020-13-45, or no UTF-8
@@ -87,7 +87,7 @@ class PretrainConfig(Section):
 class AdaptConfig(Section):
     """Adaptation of g_s to the shots: what tau holds and how it is trained (paper section 3.3)."""
 
-    layers: Layers = (1, 2, 3, 4, 5)
+    layers: Layers = Field("w", description="style layers with a U_l, all, or w: one U before them")
     bias: bool = True
     loss: Literal["moments", "energy", "perceptual"] = "moments"
     pairing: Literal["random", "nearest", "transport"] = "transport"

@@ -40,7 +40,7 @@ from flexpose_ray.io.store import Store, open_store
 from flexpose_ray.report.run import write_run_report
 
 DONE = "pipeline.json"
-SOURCE_POSES = 20_000  # of g_s, where the recipe names no source set
+SOURCE_POSES = 10_000  # of g_s, where the recipe names no source set
 PAPER = "FlexPose, the paper's setting"
 UNADAPTED = "generator, not adapted"
 

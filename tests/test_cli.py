@@ -6,6 +6,7 @@ import http.server
 import json
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ray.exceptions import NodeDiedError, RayTaskError
 
 from flexpose_ray.cli import build_parser, main
 from flexpose_ray.io.datasets import read_source
@@ -476,6 +478,29 @@ def test_a_full_standard_output_is_told():
     ended = run(f"{PREPARE} synthetic:rowing?count=20 >/dev/full")
     assert ended.returncode == 2
     assert ended.stderr == "flexpose prepare: system: No space left on device\n"
+
+
+def test_ctrl_c_says_how_to_go_on():
+    command = [FLEXPOSE, *shlex.split(ADAPT), "table:in/two.npz", "--set", "adapt.steps=1000000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline().startswith("adapt: 1 of")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.endswith("flexpose adapt: stopped; the same command goes on from here\n") and "Traceback" not in err
+
+
+def test_what_ray_lost_is_told_and_a_fault_of_ours_is_shown(capsys, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("flexpose_ray.engine.generate.generate", fail)
+    error = NodeDiedError("node 17 is gone\nand with it its actors")
+    assert main(shlex.split(f"{GENERATE} --out new")) == 2
+    assert capsys.readouterr().err.startswith("flexpose generate: Ray: node 17 is gone and with it its actors (see to")
+    error = RayTaskError("sample", "Traceback ...", TypeError("two arguments"))
+    with pytest.raises(RayTaskError):
+        main(shlex.split(f"{GENERATE} --out new"))
 
 
 def test_version():

@@ -1,4 +1,4 @@
-"""Differentiable distances between sets of poses, for training; core/metrics.py measures."""
+"""Distances between sets of poses, differentiable, and their moments: for training; core/metrics.py measures."""
 
 from __future__ import annotations
 
@@ -50,22 +50,6 @@ def shrunk_moments(source: Moments, shots: Moments, count: int, shrink: float) -
     chance = (shots[1].trace() / (count * apart)).clamp(max=1)
     mean_D = (1 - chance) * shots[0] + chance * source[0]
     return mean_D, (1 - shrink) * source[1] + shrink * shots[1]
-
-
-def gaussian_distance(a: Moments, b: Moments, ridge: float = 1e-6) -> torch.Tensor:
-    """Squared 2-Wasserstein distance of two Gaussians, given by mean and covariance (the form of FD), scalar.
-
-    Args:
-        a: moments with gradients.
-        b: moments to reach; no gradient flows into their root.
-        ridge: added to both diagonals, for covariances that are singular.
-    """
-    eye_DD = ridge * torch.eye(len(a[0]), dtype=torch.float64, device=a[0].device)
-    ca_DD, cb_DD = a[1] + eye_DD, b[1] + eye_DD
-    values_D, vectors_DD = torch.linalg.eigh(cb_DD.detach())
-    root_DD = (vectors_DD * values_D.clamp_min(0).sqrt()) @ vectors_DD.T
-    overlap = torch.linalg.eigvalsh(root_DD @ ca_DD @ root_DD).clamp_min(1e-12).sqrt().sum()
-    return (a[0] - b[0]).square().sum() + ca_DD.trace() + cb_DD.trace() - 2 * overlap
 
 
 def _distances(a_ND: torch.Tensor, b_MD: torch.Tensor) -> torch.Tensor:

@@ -46,8 +46,10 @@ class PoseSampler:
     def images(self, z_NZ: torch.Tensor) -> torch.Tensor:
         """g(z): images (N, C, H, W), about [-1, 1]."""
         w_ND = self.generator.mapping(z_NZ)
-        styles = self.generator.styles(w_ND)
-        return self.generator.synthesis(self.transfer(styles) if self.transfer else styles, w_ND)
+        if self.transfer is None:
+            return self.generator.synthesis(self.generator.styles(w_ND), w_ND)
+        w_ND = self.transfer.latent(w_ND)
+        return self.generator.synthesis(self.transfer(self.generator.styles(w_ND)), w_ND)
 
     @torch.inference_mode()
     def sample(self, seed: int, indices_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

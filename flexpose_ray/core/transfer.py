@@ -1,4 +1,4 @@
-"""tau: the linear maps U_l behind the affine of chosen style layers, the only part that adaptation trains."""
+"""tau: what adaptation trains: linear maps U_l behind the affines of chosen style layers, or one U before them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from torch import nn
 from flexpose_ray.core.errors import ConfigError
 from flexpose_ray.core.generator import Generator
 
+W = "w"  # the layer set that stands for one map on w
 
-def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple[int, ...]:
-    """Sorted layer numbers, ``"all"`` filled in.
+
+def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple[int, ...] | str:
+    """Sorted layer numbers, ``"all"`` filled in; ``"w"`` as it is.
 
     Raises:
         ConfigError: no layer, one outside 1 to ``n_layers``, or another word than "all".
     """
+    if layers == W:
+        return W
     if layers == "all":
         return tuple(range(1, n_layers + 1))
     known = range(1, n_layers + 1)
@@ -27,26 +31,36 @@ def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple
 class Transfer(nn.Module):
     """tau = diag(I, .., U_l, .., I) on style codes (paper eq. 4 and 6), identity at the start.
 
+    With the layer set "w" it is one U on w, before the affines: the same map for every layer, so that the layers go on
+    agreeing with each other. It has fewer parameters than three U_l and leaves images cleaner than five.
+
     Args:
         widths: size C_l of every layer's style code, layer 1 first.
-        layers: the layers l with a U_l, counted from 1.
-        bias: add a shift to each U_l, as affine maps have; False is the paper's form.
+        w_size: size of w.
+        layers: the layers l with a U_l, counted from 1; or "w".
+        bias: add a shift to each U, as affine maps have; False is the paper's form.
     """
 
-    def __init__(self, widths: list[int], layers: tuple[int, ...], bias: bool = False):
+    def __init__(self, widths: list[int], w_size: int, layers: tuple[int, ...] | str, bias: bool = False):
         super().__init__()
-        self.config = dict(layers=list(layers), bias=bias)
+        self.config = dict(layers=layers if layers == W else list(layers), bias=bias)
+        sizes = {W: w_size} if layers == W else {str(layer): widths[layer - 1] for layer in layers}
         self.maps = nn.ModuleDict()
-        for layer in layers:
-            u = nn.Linear(widths[layer - 1], widths[layer - 1], bias=bias)
+        for name, size in sizes.items():
+            u = nn.Linear(size, size, bias=bias)
             nn.init.eye_(u.weight)
             if bias:
                 nn.init.zeros_(u.bias)
-            self.maps[str(layer)] = u
+            self.maps[name] = u
 
     @staticmethod
-    def for_generator(generator: Generator, layers: tuple[int, ...], bias: bool = False) -> Transfer:
-        return Transfer([a.weight.shape[0] for a in generator.affines], layers, bias)
+    def for_generator(generator: Generator, layers: tuple[int, ...] | str, bias: bool = False) -> Transfer:
+        widths = [affine.weight.shape[0] for affine in generator.affines]
+        return Transfer(widths, generator.config["w_size"], layers, bias)
+
+    def latent(self, w_ND: torch.Tensor) -> torch.Tensor:
+        """w as the affines shall see it."""
+        return self.maps[W](w_ND) if W in self.maps else w_ND
 
     def forward(self, styles: list[torch.Tensor]) -> list[torch.Tensor]:
         return [self.maps[str(l)](s) if str(l) in self.maps else s for l, s in enumerate(styles, start=1)]

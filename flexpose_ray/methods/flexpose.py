@@ -8,7 +8,6 @@ mean pose. The other losses compare distributions, through the differentiable be
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from scipy.spatial.distance import cdist
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.distribution import Moments, energy_distance, gaussian_distance, moments, shrunk_moments
+from flexpose_ray.core.distribution import Moments, energy_distance, moments, shrunk_moments
 from flexpose_ray.core.errors import ConfigError, DataError
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.geometry import pose_mixup
@@ -28,10 +27,12 @@ from flexpose_ray.core.latents import latents
 from flexpose_ray.core.perceptual import make_gamma, perceptual_distance
 from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.core.transfer import Transfer, layer_set
+from flexpose_ray.methods.keypoint import transport_map
 
 LOSSES = ("moments", "energy", "perceptual")
 PAIRINGS = ("random", "nearest", "transport")
-MEMORY = 7  # batches of earlier poses that count towards the moments of a step
+POOL = 2048  # latents that "moments" moves
+OTHERS = 256  # moved poses that a step's distribution is compared with
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,20 @@ class FlexPoseSettings:
     """What adaptation depends on.
 
     Attributes:
-        layers: style layers l with a U_l, from 1, or "all".
-        bias: a shift beside each U_l.
-        loss: "moments" (mean and covariance between the shots' and the source's), "energy" (energy distance to the
-            guidance set) or "perceptual" (paper eq. 5).
+        layers: style layers l with a U_l, from 1, or "all"; or "w", one U before them.
+        bias: a shift beside each U.
+        loss: "moments" (to a mean and covariance between the shots' and the source's), "energy" (energy distance to
+            the guidance set) or "perceptual" (paper eq. 5).
         pairing: for "perceptual", which latent goes with which guidance pose: "random" (the paper), "nearest" in
             beta's space among more latents, "transport" (one to one, least total distance).
         gamma: features of "perceptual"; see core/perceptual.py.
         mixup: size E of the guidance set by pose-mixup (paper eq. 7); 0 takes the shots alone.
         shrink: for "moments", weight of the shots' covariance; the rest is the source's.
-        steps, batch, lr: of Adam.
+        steps, batch, lr: of Adam; the rate falls to 0 along a cosine.
         seed: of latents, mixup and batches.
     """
 
-    layers: tuple[int, ...] | str = (1, 2, 3, 4, 5)
+    layers: tuple[int, ...] | str = "w"
     bias: bool = True
     loss: str = "moments"
     pairing: str = "transport"
@@ -96,12 +97,14 @@ def adapt(
     transfer.train().requires_grad_(True)
     step_loss = _make_loss(sampler, discriminator, source, np.asarray(shots_NJ2, np.float32), s)
     optimizer = torch.optim.Adam(transfer.parameters(), lr=s.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, s.steps)
     start = time.perf_counter()
     for step in range(s.steps):
         loss = step_loss(step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        schedule.step()
         rate = (step + 1) / (time.perf_counter() - start)
         on_step({"step": step + 1, "steps": s.steps, "loss": loss.item(), "steps_s": rate})
     return transfer.eval()
@@ -131,14 +134,26 @@ def _fresh_poses(sampler: PoseSampler, s: FlexPoseSettings, step: int) -> torch.
 def _moments(
     sampler: PoseSampler, source: Moments, shots_NJ2: np.ndarray, s: FlexPoseSettings
 ) -> Callable[[int], torch.Tensor]:
+    """Every latent has a pose of its own to reach: its pose under g_s, moved by the optimal transport to the moments.
+
+    That is pairing without assignment: no latent is asked for more than the distributions' difference. The energy
+    distance beside it keeps the spread, which regression alone would lose.
+    """
+    plain = PoseSampler(sampler.generator, sampler.beta, sampler.alpha, "")
+    poses_NJ2, _ = plain.sample(s.seed, np.arange(POOL))
+    z_NZ = torch.as_tensor(latents(s.seed, np.arange(POOL), sampler.generator.z_size))
+    have = moments(torch.as_tensor(poses_NJ2))
     wanted = shrunk_moments(source, moments(torch.as_tensor(shots_NJ2)), len(shots_NJ2), s.shrink)
-    recent: deque[torch.Tensor] = deque(maxlen=MEMORY)  # a covariance wants more poses than a step can pay for
+    map_DD = torch.as_tensor(transport_map(have[1].numpy(), wanted[1].numpy()))
+    moved_ND = (torch.as_tensor(poses_NJ2).flatten(1).double() - have[0]) @ map_DD + wanted[0]
+    moved_NJ2 = moved_ND.float().view(poses_NJ2.shape)
 
     def loss(step: int) -> torch.Tensor:
-        fresh_NJ2 = _fresh_poses(sampler, s, step)
-        distance = gaussian_distance(moments(torch.cat([fresh_NJ2, *recent])), wanted)
-        recent.append(fresh_NJ2.detach())
-        return distance
+        rng = np.random.default_rng([s.seed, step])
+        rows, others = (torch.as_tensor(rng.choice(POOL, n, replace=n > POOL)) for n in (s.batch, OTHERS))
+        poses_NJ2, _ = sampler.beta(sampler.images(z_NZ[rows]))
+        pairs = (poses_NJ2 - moved_NJ2[rows]).square().sum((1, 2)).mean()
+        return pairs + energy_distance(poses_NJ2, moved_NJ2[others])
 
     return loss
 

@@ -44,8 +44,7 @@ def mean_shift(source_NJ2: np.ndarray, shots_NJ2: np.ndarray, count: int, seed: 
 def coral(source_NJ2: np.ndarray, shots_NJ2: np.ndarray, count: int, seed: int, shrink: float = SHRINK) -> np.ndarray:
     """Source poses under the affine map that gives them the shots' mean and a covariance between both sets'.
 
-    The map is the optimal transport between two Gaussians, A = Cs^(-1/2) (Cs^(1/2) C Cs^(1/2))^(1/2) Cs^(-1/2) with
-    C = (1 - shrink) Cs + shrink Ct. It moves poses as little as matching these moments allows.
+    The map is :func:`transport_map` to the covariance C = (1 - shrink) Cs + shrink Ct.
 
     Args:
         source_NJ2: at least two poses, crop units.
@@ -64,9 +63,7 @@ def coral(source_NJ2: np.ndarray, shots_NJ2: np.ndarray, count: int, seed: int, 
     drawn_NJ2 = source_as_is(source_NJ2, shots_NJ2, count, seed)
     source_ND, shots_MD = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (source_NJ2, shots_NJ2))
     source_DD, shots_DD = np.cov(source_ND, rowvar=False), np.cov(shots_MD, rowvar=False)
-    root_DD, inverse_DD = _root(source_DD)
-    middle_DD, _ = _root(root_DD @ ((1 - shrink) * source_DD + shrink * shots_DD) @ root_DD)
-    map_DD = inverse_DD @ middle_DD @ inverse_DD
+    map_DD = transport_map(source_DD, (1 - shrink) * source_DD + shrink * shots_DD)
     mapped_ND = (drawn_NJ2.reshape(count, -1) - source_ND.mean(0)) @ map_DD + shots_MD.mean(0)
     return mapped_ND.reshape(drawn_NJ2.shape).astype(np.float32)
 
@@ -86,6 +83,16 @@ def _draw(poses_NJ2: np.ndarray, what: str, count: int, seed: int) -> np.ndarray
     _at_least(1, poses_NJ2, what)
     rows_N = np.random.default_rng(seed).choice(len(poses_NJ2), count, replace=count > len(poses_NJ2))
     return np.asarray(poses_NJ2, np.float32)[rows_N]
+
+
+def transport_map(from_DD: np.ndarray, to_DD: np.ndarray) -> np.ndarray:
+    """The symmetric matrix that takes one covariance to another and moves points as little as that allows.
+
+    Optimal transport between two Gaussians: A = F^(-1/2) (F^(1/2) T F^(1/2))^(1/2) F^(-1/2), float64.
+    """
+    root_DD, inverse_DD = _root(from_DD)
+    middle_DD, _ = _root(root_DD @ to_DD @ root_DD)
+    return inverse_DD @ middle_DD @ inverse_DD
 
 
 def _root(matrix_DD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

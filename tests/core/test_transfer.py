@@ -29,12 +29,12 @@ def test_layers_that_the_generator_does_not_have_are_refused(layers):
 @pytest.mark.parametrize("bias", [True, False])
 def test_it_starts_as_the_identity(bias):
     before = styles()
-    for ours, theirs in zip(Transfer(WIDTHS, (1, 3, 5), bias)(before), before, strict=True):
+    for ours, theirs in zip(Transfer(WIDTHS, 4, (1, 3, 5), bias)(before), before, strict=True):
         assert torch.equal(ours, theirs)
 
 
 def test_only_chosen_layers_change_and_each_by_its_own_map():
-    transfer, before = Transfer(WIDTHS, (2, 4), bias=True), styles()
+    transfer, before = Transfer(WIDTHS, 4, (2, 4), bias=True), styles()
     for u in transfer.maps.values():
         torch.nn.init.normal_(u.weight)
         torch.nn.init.normal_(u.bias)
@@ -48,9 +48,18 @@ def test_only_chosen_layers_change_and_each_by_its_own_map():
 
 
 def test_it_holds_the_maps_of_its_layers_and_nothing_else():
-    shapes = {name: tuple(t.shape) for name, t in Transfer(WIDTHS, (1, 3)).state_dict().items()}
+    shapes = {name: tuple(t.shape) for name, t in Transfer(WIDTHS, 4, (1, 3)).state_dict().items()}
     assert shapes == {"maps.1.weight": (6, 6), "maps.3.weight": (4, 4)}
-    assert set(Transfer(WIDTHS, (3,), bias=True).state_dict()) == {"maps.3.weight", "maps.3.bias"}
+    assert set(Transfer(WIDTHS, 4, (3,), bias=True).state_dict()) == {"maps.3.weight", "maps.3.bias"}
+
+
+def test_one_map_on_w_serves_all_layers():
+    transfer, w, before = Transfer(WIDTHS, 4, layer_set("w", 5), bias=True), torch.randn(3, 4), styles()
+    assert torch.equal(transfer.latent(w), w)
+    torch.nn.init.normal_(transfer.maps["w"].weight)
+    torch.testing.assert_close(transfer.latent(w), w @ transfer.maps["w"].weight.T)
+    assert all(ours is theirs for ours, theirs in zip(transfer(before), before, strict=True))
+    assert Transfer(WIDTHS, 4, (1, 3)).latent(w) is w
 
 
 def test_it_fits_the_generator_it_is_made_for_and_is_remade_by_its_config():

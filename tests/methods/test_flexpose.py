@@ -90,12 +90,12 @@ def test_samples_come_closer_to_the_shots(parts, loss):
 
 
 def test_the_same_seed_learns_the_same_and_another_one_another(parts):
-    maps = [adapt(*parts, SHOTS, replace(QUICK, steps=2, seed=seed)).maps["1"].weight for seed in (0, 0, 1)]
+    maps = [adapt(*parts, SHOTS, replace(QUICK, steps=2, seed=seed)).maps["w"].weight for seed in (0, 0, 1)]
     assert torch.equal(maps[0], maps[1])
     assert not torch.equal(maps[0], maps[2])
 
 
-@pytest.mark.parametrize(("layers", "bias"), [((3,), False), ((1, 3), True), ("all", False)])
+@pytest.mark.parametrize(("layers", "bias"), [((3,), False), ((1, 3), True), ("all", False), ("w", True)])
 def test_tau_holds_the_layers_asked_for(parts, layers, bias):
     transfer = adapt(*parts, SHOTS, replace(QUICK, layers=layers, bias=bias, steps=1))
     wanted = {"all": ["1", "2", "3", "4", "5"]}.get(layers) or [str(layer) for layer in layers]
