@@ -140,6 +140,20 @@ def test_strength_is_steered_between_zero_and_its_most():
     assert leaning.strength == 0.8
 
 
+def test_strength_follows_the_logits_of_all_workers():
+    def others_lean_away(tensors):
+        for t in tensors:
+            if t.ndim == 0:
+                t.fill_(-1.0)
+
+    alone, together = trainer(augment_target=0.0), trainer(others_lean_away, augment_target=0.0)
+    for t, way in ((alone, 1), (together, -1)):
+        t.discriminator.logit.bias.data.fill_(9.0)  # our own images all look real
+        t.strength = 0.5
+        t.step()
+        assert t.strength == pytest.approx(0.5 + way * 8 / 500_000, abs=1e-9)
+
+
 # ----- one step
 
 
