@@ -71,11 +71,12 @@ def test_shapes_also_of_nothing(skeleton):
     assert s.skeleton_name == skeleton
 
 
-def test_tau_changes_samples_once_it_is_not_the_identity():
+@pytest.mark.parametrize("layers", [(1, 3), "w"])
+def test_tau_changes_samples_once_it_is_not_the_identity(layers):
     torch.manual_seed(0)
-    transfer = Transfer.for_generator(Generator(16, base=64, most=16), (1, 3), bias=True)
-    np.testing.assert_array_equal(sampler(transfer=transfer).sample(3, np.arange(20))[0], WHOLE[0])
-    transfer.maps["1"].bias.data += 2
+    transfer = Transfer.for_generator(Generator(16, base=64, most=16), layers, bias=True)
+    np.testing.assert_allclose(sampler(transfer=transfer).sample(3, np.arange(20))[0], WHOLE[0], atol=1e-6)
+    next(iter(transfer.maps.values())).bias.data += 2
     assert np.abs(sampler(transfer=transfer).sample(3, np.arange(20))[0] - WHOLE[0]).max() > 1e-4
 
 

@@ -98,7 +98,7 @@ def test_the_same_seed_learns_the_same_and_another_one_another(parts):
 @pytest.mark.parametrize(("layers", "bias"), [((3,), False), ((1, 3), True), ("all", False), ("w", True)])
 def test_tau_holds_the_layers_asked_for(parts, layers, bias):
     transfer = adapt(*parts, SHOTS, replace(QUICK, layers=layers, bias=bias, steps=1))
-    wanted = {"all": ["1", "2", "3", "4", "5"]}.get(layers) or [str(layer) for layer in layers]
+    wanted = {"all": ["1", "2", "3", "4", "5"], "w": ["w"]}.get(layers) or [str(layer) for layer in layers]
     assert list(transfer.maps) == wanted
     assert all((u.bias is not None) == bias for u in transfer.maps.values())
 
