@@ -1,0 +1,111 @@
+"""Cluster jobs: every verb's script takes the verb's options, and one of them runs through ``ray job submit``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flexpose_ray.cli import build_parser
+from flexpose_ray.io.manifest import read_manifest
+from flexpose_ray.io.store import open_store
+
+JOBS = Path(__file__).parents[1] / "jobs"
+BIN = Path(sys.executable).parent
+VERBS = next(action.choices for action in build_parser()._actions if action.choices)
+
+
+@pytest.mark.parametrize("job", sorted(JOBS.glob("*.py")), ids=lambda job: job.stem)
+def test_a_job_is_its_verb(job: Path):
+    ended = subprocess.run([sys.executable, job, "--help"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(f"usage: flexpose {job.stem} ")
+    assert f"python jobs/{job.name}" in job.read_text()
+
+
+def test_all_work_that_clusters_are_for_has_a_job():
+    names = {job.stem for job in JOBS.glob("*.py")}
+    assert {"pretrain", "adapt", "generate", "evaluate", "pipeline"} <= names <= set(VERBS)
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+@pytest.fixture
+def head(ray_folder: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """A cluster of one node: the address that takes jobs, and the environment of those who may talk to it."""
+    port, dashboard, client, agent = _free_ports(4)
+    token = Path(ray_folder, "token")
+    token.write_text("0" * 32)
+    token.chmod(0o600)
+    env = os.environ | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "RAY_TMPDIR": ray_folder,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",
+    }
+    command = [
+        BIN / "ray", "start", "--head", "--block", "--num-cpus=4", "--object-store-memory=200000000",
+        "--node-ip-address=127.0.0.1", f"--port={port}", f"--dashboard-port={dashboard}",
+        f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}",
+    ]  # fmt: skip
+    node = psutil.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    address = f"http://127.0.0.1:{dashboard}"
+    try:
+        request = urllib.request.Request(f"{address}/api/version", headers={"Authorization": f"Bearer {'0' * 32}"})
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(request, timeout=5).close()
+                break
+            except OSError:
+                assert node.poll() is None, "the head node ended by itself"
+                time.sleep(0.2)
+        yield address, env
+    finally:
+        started = node.children(recursive=True)
+        for process in [node, *started]:
+            if process.is_running():
+                process.kill()
+        psutil.wait_procs([node, *started], timeout=30)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_job_runs_on_a_cluster(head: tuple[str, dict[str, str]], tiny_generator: str, tmp_path: Path):
+    address, env = head
+    shutil.copytree(JOBS, tmp_path / "project" / "jobs")
+
+    def submit(*options: str) -> subprocess.CompletedProcess:
+        job = ["python", "jobs/generate.py", "--generator", tiny_generator, "--out", str(tmp_path / "data"), *options]
+        command = [BIN / "ray", "job", "submit", "--address", address, "--working-dir", ".", "--", *job]
+        return subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path / "project")
+
+    ended = submit("--count", "90", "--set", "generate.shard_size=25", "--json")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    made = next(json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{"))
+    assert made["rendered"] == 90
+    assert read_manifest(open_store(tmp_path / "data"))["count"] == 90
+
+    refused = submit("--count", "0")
+    assert refused.returncode != 0
+    assert "flexpose generate: generate options: count: should be" in refused.stdout
+    assert "Traceback" not in refused.stdout
