@@ -96,9 +96,9 @@ class AdaptConfig(Section):
     shrink: float = Field(
         0.2, ge=0, le=1, description="moments: weight of the shots' covariance, the rest is the source's"
     )
-    steps: Count = 300
-    batch: int = Field(64, ge=2)
-    lr: float = Field(4e-3, gt=0)
+    steps: Count = 200
+    batch: int = Field(48, ge=2)
+    lr: float = Field(6e-3, gt=0)
     seed: Seed = 0
 
     @classmethod
@@ -143,6 +143,7 @@ class Recipe(Section):
     skeleton: Literal["body_15", "face_68"] = "body_15"
     source: str | None = Field(None, description="KIND:PATH of the source poses")
     mapping: str | None = None
+    attribution: str | None = Field(None, description="of the source's data: owner and licence, for the card")
     generator: str | None = Field(None, description="URI of a trained generator, or builtin:coco")
     target: TargetConfig | None = None
     pretrain: PretrainConfig = PretrainConfig()

@@ -80,7 +80,7 @@ def adapt(
     parameters = sum(p.numel() for p in transfer.parameters())
     card = {**make, "parameters": parameters, "seconds": round(time.perf_counter() - start, 1), "history": history}
     digest = save_adapted(out_uri, base_uri, base.digest, transfer, card)
-    return {**card, "uri": store.uri, "digest": digest}
+    return {**card, "base": base_uri, "uri": store.uri, "digest": digest}
 
 
 def check_shots(shots: PoseSet, config: AdaptConfig, skeleton_name: str, n_layers: int, generator_uri: str) -> None:

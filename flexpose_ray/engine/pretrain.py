@@ -217,12 +217,27 @@ def _train_worker(config: dict) -> None:
             if evaluates:
                 store.put(f"grids/kimg{round(row['kimg']):06d}.png", judge.grid(trainer.averaged))
                 if best:
-                    card = {"source": recipe.source, **beta_card, **row, "poses": len(train), "floor": judge.floor}
+                    card = _card(recipe, history, {**beta_card, "poses": len(train), "fd_floor": judge.floor})
                     folder = f"{store.uri}/generator"
                     save_generator(folder, trainer.averaged, trainer.discriminator, beta, alpha, judge.source, card)
                 write_checkpoint(store, Checkpoint(*trainer.state(), history))
         meter.restart()
         ray.train.report(row if rank == 0 else {})
+
+
+def _card(recipe: Recipe, history: list[dict], facts: dict) -> dict:
+    """What a person wants to know of a generator; the last row of ``history`` is its own."""
+    last = history[-1]
+    return {
+        "command": f"flexpose pretrain {recipe.name}",
+        "attribution": recipe.attribution,
+        "source": recipe.source,
+        "kimg": last["kimg"],
+        "fd": last["fd"],
+        **facts,
+        "settings": recipe.pretrain.model_dump(mode="json"),
+        "history": [row for row in history if "fd" in row],
+    }
 
 
 def _gan_trainer(
@@ -314,4 +329,4 @@ class _Meter:
         means = torch.tensor([np.mean(v) for v in self.sums.values()], dtype=torch.float64, device=self.trainer.device)
         self.trainer.reduce([means])
         losses = {name: round(mean, 5) for name, mean in zip(self.sums, means.tolist(), strict=True)}
-        return {"kimg": kimg, "kimg_s": round(rate, 5), "eta_s": round((goal_kimg - kimg) / rate), **losses}
+        return {"kimg": kimg, "kimg_s": round(rate, 5), "eta_s": max(0, round((goal_kimg - kimg) / rate)), **losses}

@@ -57,9 +57,9 @@ def load_generator(uri: str) -> Pretrained:
 
 
 def save_adapted(uri: str, base_uri: str, base_digest: str, transfer: Transfer, card: dict) -> str:
-    """Write tau alone, with the base's address and digest."""
-    config = {"base": base_uri, "base_digest": base_digest, "transfer": transfer.config}
-    return write_model(uri, "adapted", config, transfer.state_dict(), card)
+    """Write tau alone, with the base's digest; where the base lies is on the card, so that it may move."""
+    config = {"base_digest": base_digest, "transfer": transfer.config}
+    return write_model(uri, "adapted", config, transfer.state_dict(), {**card, "base": base_uri})
 
 
 def load_sampler(uri: str, batch: int = 64, device: torch.device | str = "cpu") -> PoseSampler:
@@ -75,9 +75,9 @@ def load_sampler(uri: str, batch: int = 64, device: torch.device | str = "cpu") 
     if model.kind == "generator":
         base, transfer = _build(model, uri), None
     else:
-        base = load_generator(model.config["base"])
+        base = load_generator(model.card["base"])
         if base.digest != model.config["base_digest"]:
-            raise WeightsError(uri, f"was adapted from another generator than the one at {model.config['base']}")
+            raise WeightsError(uri, f"was adapted from another generator than the one at {model.card['base']}")
         transfer = Transfer.for_generator(base.generator, **model.config["transfer"])
         transfer.load_state_dict(model.tensors)
     return PoseSampler(base.generator, base.beta, base.alpha, model.digest, transfer, batch, device)

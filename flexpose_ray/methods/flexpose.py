@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
@@ -33,6 +34,7 @@ LOSSES = ("moments", "energy", "perceptual")
 PAIRINGS = ("random", "nearest", "transport")
 POOL = 2048  # latents that "moments" moves
 OTHERS = 256  # moved poses that a step's distribution is compared with
+PAIRS, LIKENESS = 0.3, 0.05  # weights beside the energy distance
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class FlexPoseSettings:
     gamma: str = "beta"
     mixup: int = 1000
     shrink: float = 0.2
-    steps: int = 300
-    batch: int = 64
-    lr: float = 4e-3
+    steps: int = 200
+    batch: int = 48
+    lr: float = 6e-3
     seed: int = 0
 
 
@@ -121,7 +123,7 @@ def _make_loss(
     if s.loss == "energy":
         return _energy(sampler, guidance_NJ2, s, rng)
     if s.loss == "moments":
-        return _moments(sampler, source, shots_NJ2, s)
+        return _moments(sampler, discriminator, source, shots_NJ2, s)
     raise ConfigError("loss", f"unknown loss {s.loss!r}", f"choose one of {', '.join(LOSSES)}")
 
 
@@ -132,12 +134,13 @@ def _fresh_poses(sampler: PoseSampler, s: FlexPoseSettings, step: int) -> torch.
 
 
 def _moments(
-    sampler: PoseSampler, source: Moments, shots_NJ2: np.ndarray, s: FlexPoseSettings
+    sampler: PoseSampler, discriminator: Discriminator, source: Moments, shots_NJ2: np.ndarray, s: FlexPoseSettings
 ) -> Callable[[int], torch.Tensor]:
     """Every latent has a pose of its own to reach: its pose under g_s, moved by the optimal transport to the moments.
 
     That is pairing without assignment: no latent is asked for more than the distributions' difference. The energy
-    distance beside it keeps the spread, which regression alone would lose.
+    distance beside it keeps the spread, which regression alone would lose. Both look through beta, which reads a pose
+    off any blob; the discriminator of the source, which stays as it is, keeps images to skeletons.
     """
     plain = PoseSampler(sampler.generator, sampler.beta, sampler.alpha, "")
     poses_NJ2, _ = plain.sample(s.seed, np.arange(POOL))
@@ -151,9 +154,11 @@ def _moments(
     def loss(step: int) -> torch.Tensor:
         rng = np.random.default_rng([s.seed, step])
         rows, others = (torch.as_tensor(rng.choice(POOL, n, replace=n > POOL)) for n in (s.batch, OTHERS))
-        poses_NJ2, _ = sampler.beta(sampler.images(z_NZ[rows]))
+        images = sampler.images(z_NZ[rows])
+        poses_NJ2, _ = sampler.beta(images)
         pairs = (poses_NJ2 - moved_NJ2[rows]).square().sum((1, 2)).mean()
-        return pairs + energy_distance(poses_NJ2, moved_NJ2[others])
+        likeness = F.softplus(-discriminator(images)).mean()
+        return energy_distance(poses_NJ2, moved_NJ2[others]) + PAIRS * pairs + LIKENESS * likeness
 
     return loss
 

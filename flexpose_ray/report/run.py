@@ -52,7 +52,7 @@ def _collect(store: Store) -> ReportData:
     if store.exists("adapted/model.json"):
         model = read_model(f"{store.uri}/adapted")
         indices = np.arange(SHOWN)
-        found["source_NJ2"], _ = load_sampler(model.config["base"]).sample(0, indices)
+        found["source_NJ2"], _ = load_sampler(model.card["base"]).sample(0, indices)
         found["adapted_NJ2"], _ = load_sampler(f"{store.uri}/adapted").sample(0, indices)
         losses += [{"stage": "adaptation", **row} for row in model.card["history"]]
     if (manifest := newest_manifest(store.child("samples"))) is not None:
