@@ -13,6 +13,7 @@ from flexpose_ray.config import AdaptConfig
 from flexpose_ray.core.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.transfer import layer_set
+from flexpose_ray.engine.memory import keep_memory
 from flexpose_ray.io.models import load_generator, save_adapted
 from flexpose_ray.io.store import open_store
 from flexpose_ray.io.weights import read_model
@@ -72,6 +73,7 @@ def adapt(
             history.append({"step": row["step"], "loss": round(row["loss"], 6)})
         on_step(row)
 
+    keep_memory()
     start = time.perf_counter()
     settings = FlexPoseSettings(**config.model_dump())
     transfer = learn_transfer(

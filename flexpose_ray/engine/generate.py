@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.errors import ConfigError, FlexPoseError, StorageError
 from flexpose_ray.core.sampler import PoseSampler
+from flexpose_ray.engine.memory import KEEP_ENV
 from flexpose_ray.engine.progress import ProgressLine
 from flexpose_ray.engine.session import LEAST_CPUS, ray_session
 from flexpose_ray.engine.stages import DrawAndCommit, SampleAndCommit, SampleShard
@@ -28,8 +29,7 @@ from flexpose_ray.io.store import open_store
 FORMAT = 1  # of shards, commits and manifests
 MOST_BLOCKS = 2000  # parts that the list of shards is cut into; an actor takes one at a time
 SAMPLERS_PER_DRAWER = 4  # on a CPU drawing a pose takes about an eighth of the time of sampling it
-# glibc hands large blocks back to the system after every pass; keeping them is faster.
-WORKER_ENV = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
+WORKER_ENV = {**KEEP_ENV, "OMP_NUM_THREADS": "1"}
 
 
 def generate(

@@ -36,6 +36,7 @@ from flexpose_ray.core.metrics import frechet_distance
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.engine.checkpoint import Checkpoint, last_checkpoint, write_checkpoint
+from flexpose_ray.engine.memory import KEEP_ENV
 from flexpose_ray.engine.pretrain_beta import BETA_CARD, BETA_REPORTS, trained_beta
 from flexpose_ray.engine.session import ray_session
 from flexpose_ray.io.datasets import read_source
@@ -43,8 +44,6 @@ from flexpose_ray.io.models import save_generator
 from flexpose_ray.io.poses import read_poses, write_poses
 from flexpose_ray.io.store import Store, open_store
 
-# glibc hands large blocks back to the system after every step; keeping them is worth up to ten times on a CPU.
-WORKER_ENV = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 POLL_ENV = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"  # Ray Train hands the driver's to its controller
 MAX_FAILURES = 3  # lost workers or nodes before a run gives up
 DONE = "pretrain.json"
@@ -128,7 +127,7 @@ def _fit(recipe: Recipe, store: Store, on_progress: Progress) -> None:
             storage_path=f"{store.uri}/ray",
             failure_config=ray.train.FailureConfig(max_failures=MAX_FAILURES),
             callbacks=[_Relay(rows)],
-            worker_runtime_env={"env_vars": {**WORKER_ENV, "OMP_NUM_THREADS": str(threads)}},
+            worker_runtime_env={"env_vars": {**KEEP_ENV, "OMP_NUM_THREADS": str(threads)}},
         ),
     )
     listener = threading.Thread(target=_listen, args=(rows, on_progress), daemon=True)
