@@ -93,9 +93,7 @@ class AdaptConfig(Section):
     pairing: Literal["random", "nearest", "transport"] = "transport"
     gamma: str = Field("beta", description="beta, discriminator, keypoints, pixels, or a VGG-16 weights file")
     mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
-    shrink: float = Field(
-        0.2, ge=0, le=1, description="moments: weight of the shots' covariance, the rest is the source's"
-    )
+    shrink: float | None = Field(None, ge=0, le=1, description="moments: weight of the shots' covariance")
     steps: Count = 200
     batch: int = Field(48, ge=2)
     lr: float = Field(6e-3, gt=0)

@@ -28,7 +28,7 @@ from flexpose_ray.core.latents import latents
 from flexpose_ray.core.perceptual import make_gamma, perceptual_distance
 from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.core.transfer import Transfer, layer_set
-from flexpose_ray.methods.keypoint import transport_map
+from flexpose_ray.methods.keypoint import choose_shrink, transport_map
 
 LOSSES = ("moments", "energy", "perceptual")
 PAIRINGS = ("random", "nearest", "transport")
@@ -50,7 +50,8 @@ class FlexPoseSettings:
             beta's space among more latents, "transport" (one to one, least total distance).
         gamma: features of "perceptual"; see core/perceptual.py.
         mixup: size E of the guidance set by pose-mixup (paper eq. 7); 0 takes the shots alone.
-        shrink: for "moments", weight of the shots' covariance; the rest is the source's.
+        shrink: for "moments", weight of the shots' covariance, the rest is the source's; None chooses it by leaving
+            one shot out after another.
         steps, batch, lr: of Adam; the rate falls to 0 along a cosine.
         seed: of latents, mixup and batches.
     """
@@ -61,7 +62,7 @@ class FlexPoseSettings:
     pairing: str = "transport"
     gamma: str = "beta"
     mixup: int = 1000
-    shrink: float = 0.2
+    shrink: float | None = None
     steps: int = 200
     batch: int = 48
     lr: float = 6e-3
@@ -146,7 +147,9 @@ def _moments(
     poses_NJ2, _ = plain.sample(s.seed, np.arange(POOL))
     z_NZ = torch.as_tensor(latents(s.seed, np.arange(POOL), sampler.generator.z_size))
     have = moments(torch.as_tensor(poses_NJ2))
-    wanted = shrunk_moments(source, moments(torch.as_tensor(shots_NJ2)), len(shots_NJ2), s.shrink)
+    shots_MD = shots_NJ2.reshape(len(shots_NJ2), -1).astype(np.float64)
+    shrink = choose_shrink(source[1].numpy(), shots_MD) if s.shrink is None else s.shrink
+    wanted = shrunk_moments(source, moments(torch.as_tensor(shots_NJ2)), len(shots_NJ2), shrink)
     map_DD = torch.as_tensor(transport_map(have[1].numpy(), wanted[1].numpy()))
     moved_ND = (torch.as_tensor(poses_NJ2).flatten(1).double() - have[0]) @ map_DD + wanted[0]
     moved_NJ2 = moved_ND.float().view(poses_NJ2.shape)

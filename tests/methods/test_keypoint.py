@@ -9,6 +9,7 @@ from flexpose_ray.methods.keypoint import (
     BASELINES,
     NEEDS_SHOTS,
     NEEDS_SOURCE,
+    choose_shrink,
     coral,
     mean_shift,
     pose_mixup,
@@ -103,3 +104,12 @@ def test_empty_sets_are_named():
     for method in (shots_alone, mean_shift):
         with pytest.raises(DataError, match="shots: at least 1 wanted, found 0"):
             method(SOURCE, SHOTS[:0], 10, 0)
+
+
+def test_a_diverse_target_leaves_its_spread_to_the_source_and_a_narrow_one_does_not():
+    rng = np.random.default_rng(0)
+    source_DD = np.diag(np.linspace(0.5, 2, 30))
+    like_the_source = rng.multivariate_normal(np.zeros(30), source_DD, 26)
+    assert choose_shrink(source_DD, like_the_source) <= 0.3
+    assert choose_shrink(source_DD, 0.05 * like_the_source) >= 0.8
+    assert choose_shrink(source_DD, like_the_source[:3]) == 0.2
