@@ -27,6 +27,8 @@ Your own domain:   flexpose prepare --source table:mine.csv --out sets/mine.parq
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 a check said no, 2 bad input or environment."""
     args = build_parser().parse_args(argv)
+    # Before torch is loaded: threads that wait shall sleep. On a busy machine spinning ones cost three times the work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         status, result, text = args.run(args)
         print(text, file=sys.stderr if args.json else sys.stdout)

@@ -56,8 +56,8 @@ def coral(
         seed: draws the source poses that are mapped.
         shrink: weight of the shots' covariance. A dozen shots have a singular covariance that misses most of the
             target's spread, so the source must supply it: 0 is :func:`mean_shift`, 1 trusts the shots alone. None
-            leaves it to :func:`choose_shrink`. On COCO -> Penn Action, MPII and LSP (12 to 26 shots, 6 draws each) FD is
-            flat and lowest from 0.1 to 0.3.
+            leaves it to :func:`choose_shrink`. On COCO -> Penn Action, MPII and LSP (12 to 26 shots, 6 draws each) FD
+            is flat and lowest from 0.1 to 0.3.
 
     Raises:
         DataError: fewer than two source poses or shots.

@@ -35,9 +35,7 @@ def test_result_is_json_with_the_data_sets_own_scores_on_top(good):
 
 def test_verdict_says_beaten_or_not_and_by_how_much(good):
     rival = good["baselines"][good["best_baseline"]]["fd"]
-    assert (
-        f"beats the best simple method (mean shift, FD {rival:.4f}) by {1 - good['fd'] / rival:.0%}" in good["verdict"]
-    )
+    assert f"beats the best simple method (CORAL, FD {rival:.4f}) by {1 - good['fd'] / rival:.0%}" in good["verdict"]
     bad = evaluate(SOURCE, TARGET, SOURCE, SHOTS, count=200)
     assert "does not beat the best simple method" in bad["verdict"]
     assert (good["outcome"], bad["outcome"]) == ("beats", "behind")
