@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,7 @@ def test_bad_annotations_are_refused(capsys, command: str, told: list[str]):
         ("pretrain coco --set pretrain.kimg=-1", ["pretrain.kimg: should be greater than 0, found -1"]),
         ("pretrain coco --set pretrain.kimg=.inf", ["pretrain.kimg: should be a finite number"]),
         ("pretrain coco --set pretrain.batch=30", ["batch 30 is no multiple of 4 x workers"]),
-        ("pretrain coco --set adapt.layers=3", ["adapt.layers: should be 'all' or a list, as in [3], found 3"]),
+        ("pretrain coco --set adapt.layers=3", ["adapt.layers: should be 'all' or", "a list, as in [3], found 3"]),
         ("pretrain coco --set adapt.layers=[0]", ["adapt.layers.0: should be greater than or equal to 1, found 0"]),
         ("pretrain coco --set pretrain.bf16=perhaps", ["pretrain.bf16", "or 'auto', found 'perhaps'"]),
         ("pretrain coco --set source=coco:in/nowhere.json", ["in/nowhere.json: no such file"]),
@@ -407,7 +408,7 @@ def test_verify_says_no_to_a_damaged_shard(capsys, inputs: Path):
     ("command", "told"),
     [
         ("prepare --source table:in/good.npz --out new/set.parquet", "would be written to new/set.parquet"),
-        ("pretrain coco --set source=synthetic:rowing --storage new", "would train 600 kimg on 2,000 poses in new/"),
+        ("pretrain coco --set source=synthetic:rowing --storage new", "kimg on 2,000 poses in new/"),
         (f"{ADAPT} table:in/two.npz", "would adapt in/generator to 2 shots in"),
         (f"{GENERATE} --out new/data --count 25000", "would sample 25,000 poses in 25 shards, 0 of which are there"),
         (f"{EVALUATE} table:in/good.npz", "would compare 60 poses of in/samples with 60 target poses"),
@@ -482,10 +483,16 @@ def test_a_full_standard_output_is_told():
 
 def test_ctrl_c_says_how_to_go_on():
     command = [FLEXPOSE, *shlex.split(ADAPT), "table:in/two.npz", "--set", "adapt.steps=1000000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr.readline().startswith("adapt: 1 of")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job would not
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeds
+    ) as process:
+        try:
+            assert process.stderr.readline().startswith("adapt: 1 of")
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (130, "")
     assert err.endswith("flexpose adapt: stopped; the same command goes on from here\n") and "Traceback" not in err
 
