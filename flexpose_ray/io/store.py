@@ -114,7 +114,10 @@ class LocalStore(Store):
         path = self._path(key)
         temp = path.with_name(f"{TEMP_PREFIX}{uuid.uuid4().hex}")
         with self._explained(key):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError:  # below /proc, say: no folder can be made there
+                raise StorageError(str(path.parent), "cannot be made", "choose another folder") from None
             try:
                 with open(temp, "xb") as file:
                     file.write(data)

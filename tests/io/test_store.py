@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -211,3 +212,9 @@ def test_patience_ends():
     with pytest.raises(StorageError, match="503 SlowDown"):
         store.put("k", b"")
     assert client.calls < 10
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_a_place_where_no_folder_can_be_made_is_told_as_such():
+    with pytest.raises(StorageError, match=r"/proc/nowhere: cannot be made .*another folder"):
+        open_store("/proc/nowhere").put("key", b"data")
