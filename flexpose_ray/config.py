@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from importlib import resources
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from flexpose_ray.core.canonical import canonical_text
 from flexpose_ray.core.errors import ConfigError
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"  # names become folders, object keys and job names
@@ -161,14 +161,9 @@ class Recipe(Section):
         return self
 
 
-def canonical_json(value: Any) -> str:
-    """JSON with one spelling: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
 def config_hash(value: Any) -> str:
     """First eight hexadecimal digits of the SHA-256 of the canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:8]
+    return hashlib.sha256(canonical_text(value).encode()).hexdigest()[:8]
 
 
 def pretrain_key(recipe: Recipe) -> str:

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from flexpose_ray.config import PretrainConfig
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta, beta_step
+from flexpose_ray.core.metrics import mean_joint_error
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.io.store import Store
 from flexpose_ray.io.weights import load_tensors
@@ -63,4 +64,4 @@ def error_px(beta: Beta, alpha: Alpha, poses: PoseSet, batch: int = 64) -> float
     device = next(beta.parameters()).device
     wanted_NJ2 = torch.as_tensor(poses.keypoints_NJ2)
     found_NJ2 = torch.cat([beta(alpha.draw(part.to(device)))[0].cpu() for part in wanted_NJ2.split(batch)])
-    return float((found_NJ2 - wanted_NJ2).norm(dim=2).mean()) * alpha.size
+    return mean_joint_error(found_NJ2.numpy(), poses.keypoints_NJ2) * alpha.size

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flexpose_ray.core.canonical import canonical_text
 from flexpose_ray.core.errors import ConfigError, DataError, NonDeterminismError, StorageError
 from flexpose_ray.io.shards import decode_shard
 from flexpose_ray.io.store import MissingKeyError, Store
@@ -57,7 +58,7 @@ def plan_shards(count: int, shard_size: int) -> list[ShardId]:
 
 def canonical_json(value: Any) -> bytes:
     """One rendering a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return canonical_text(value).encode() + b"\n"
 
 
 def pin_run(store: Store, run: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from flexpose_ray.core.canonical import canonical_text
 from flexpose_ray.core.errors import ConfigError, WeightsError
 from flexpose_ray.io.store import MissingKeyError, Store, open_store
 
@@ -128,7 +129,7 @@ def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], prefix:
 
 
 def _digest(kind: str, config: dict, sha: str) -> str:
-    text = json.dumps([kind, config, sha], sort_keys=True, separators=(",", ":"))
+    text = canonical_text([kind, config, sha])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

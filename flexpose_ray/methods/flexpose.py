@@ -1,8 +1,9 @@
 """FlexPose: a few linear maps on style codes, trained on a dozen shots (paper section 3.3).
 
 The paper's own setting is layer 3 without bias, the perceptual loss between images, and random latents, each bound to
-one guidance pose. It asks every latent for an unrelated pose, and what a linear map answers to that is the
-mean pose. The other losses compare distributions, through the differentiable beta, and bind no latent to any pose.
+one guidance pose. It asks every latent for an unrelated pose, and what a linear map answers to that is the mean pose.
+The other losses look at poses, through the differentiable beta: "energy" compares distributions and binds no latent to
+any pose; "moments" asks every latent for its own pose, moved as little as the wanted mean and covariance allow.
 """
 
 from __future__ import annotations
