@@ -22,6 +22,8 @@ class PoseSampler:
         digest: identity of all weights; the first part of a sample's address.
         transfer: tau; None samples the source.
         batch: images a pass. The last pass is filled up, so that a pose does not depend on how many are asked for.
+        limits: what poses of the source look like, for the gate.
+        shots_SJ2: the poses that transfer was trained on, crop units; None for the source.
     """
 
     def __init__(
@@ -33,7 +35,10 @@ class PoseSampler:
         transfer: Transfer | None = None,
         batch: int = 64,
         device: torch.device | str = "cpu",
+        limits: PoseLimits | None = None,
+        shots_SJ2: np.ndarray | None = None,
     ):
+        self.limits, self.shots_SJ2 = limits, shots_SJ2
         self.device, self.digest, self.alpha, self.batch = torch.device(device), digest, alpha, batch
         self.generator = generator.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.beta = beta.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
