@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -21,9 +22,12 @@ from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
 from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.generator import Generator
+from flexpose_ray.core.limits import PoseLimits
+from flexpose_ray.core.transfer import Transfer
 from flexpose_ray.engine.session import ray_session
-from flexpose_ray.io.models import save_generator
+from flexpose_ray.io.models import load_generator, save_adapted, save_generator
 from flexpose_ray.io.store import Store, open_store
+from tests.radosgw import Radosgw, missing_binaries
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +58,31 @@ def s3_uri(s3_server: str) -> str:
     return f"s3://{bucket}/some/place"
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(scope="session")
+def radosgw(s3_server: str) -> Iterator[Radosgw]:
+    """A real S3 server beside the simulated one; it takes the same credentials."""
+    if missing := missing_binaries():
+        pytest.skip(f"no {', '.join(missing)}: install radosgw, ceph-mon and ceph-osd")
+    with tempfile.TemporaryDirectory(prefix="fx-rgw-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        server = Radosgw(Path(folder), os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def radosgw_uri(radosgw: Radosgw, monkeypatch) -> str:
+    """Like ``s3_uri`` on the real server; for this test and the processes that it starts."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", radosgw.url)
+    bucket = f"test-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/some/place"
+
+
+@pytest.fixture(params=["folder", "s3", pytest.param("radosgw", marks=pytest.mark.slow)])
 def store(request, tmp_path) -> Store:
-    """The same empty store as a folder and as a bucket."""
-    return open_store(tmp_path / "store" if request.param == "folder" else request.getfixturevalue("s3_uri"))
+    """The same empty store as a folder, as a bucket of a simulated server, and of a real one."""
+    uris = {"s3": "s3_uri", "radosgw": "radosgw_uri"}
+    return open_store(request.getfixturevalue(uris[request.param]) if request.param in uris else tmp_path / "store")
 
 
 @pytest.fixture(scope="session")
@@ -77,8 +102,18 @@ def tiny_generator(tmp_path_factory) -> str:
     uri = str(tmp_path_factory.mktemp("generator"))
     alpha = Alpha(size=16)
     networks = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4)
-    source = moments(torch.rand(100, 15, 2))
-    save_generator(uri, *networks, alpha, source, {})
+    source_NJ2 = torch.rand(100, 15, 2)
+    limits = PoseLimits.of(source_NJ2.numpy(), alpha.skeleton)
+    save_generator(uri, *networks, alpha, moments(source_NJ2), limits, {})
+    return uri
+
+
+@pytest.fixture(scope="session")
+def tiny_adapted(tiny_generator: str, tmp_path_factory) -> str:
+    """URI of a model of three shots on top of ``tiny_generator``; its transfer is still the identity."""
+    uri, base = str(tmp_path_factory.mktemp("adapted")), load_generator(tiny_generator)
+    shots_SJ2 = np.random.default_rng(0).random((3, 15, 2)).astype(np.float32)
+    save_adapted(uri, tiny_generator, base.digest, Transfer.for_generator(base.generator, "w"), shots_SJ2, {})
     return uri
 
 

@@ -81,7 +81,7 @@ def adapt(
     )
     parameters = sum(p.numel() for p in transfer.parameters())
     card = {**make, "parameters": parameters, "seconds": round(time.perf_counter() - start, 1), "history": history}
-    digest = save_adapted(out_uri, base_uri, base.digest, transfer, card)
+    digest = save_adapted(out_uri, base_uri, base.digest, transfer, shots.keypoints_NJ2, card)
     return {**card, "base": base_uri, "uri": store.uri, "digest": digest}
 
 

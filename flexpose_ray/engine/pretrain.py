@@ -32,6 +32,7 @@ from flexpose_ray.core.gan import GanSettings, GanTrainer
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.geometry import flip
 from flexpose_ray.core.latents import latents
+from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.metrics import frechet_distance
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.sampler import PoseSampler
@@ -218,7 +219,8 @@ def _train_worker(config: dict) -> None:
                 if best:
                     card = _card(recipe, history, {**beta_card, "poses": len(train), "fd_floor": judge.floor})
                     folder = f"{store.uri}/generator"
-                    save_generator(folder, trainer.averaged, trainer.discriminator, beta, alpha, judge.source, card)
+                    parts = trainer.averaged, trainer.discriminator, beta, alpha
+                    save_generator(folder, *parts, judge.source, judge.limits, card)
                 write_checkpoint(store, Checkpoint(*trainer.state(), history))
         meter.restart()
         ray.train.report(row if rank == 0 else {})
@@ -283,6 +285,7 @@ class _Judge:
     def __init__(self, beta: torch.nn.Module, train: PoseSet, held: PoseSet, p: PretrainConfig):
         self.beta, self.p = beta, p
         self.source = moments(torch.as_tensor(_both_sides(train)))
+        self.limits = PoseLimits.of(train.keypoints_NJ2, train.skeleton)
         self.real_NJ2 = _both_sides(held)
         half = np.random.default_rng(p.seed).permutation(len(self.real_NJ2))
         cut = len(half) // 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from flexpose_ray.core.alpha import Alpha
@@ -12,20 +13,27 @@ from flexpose_ray.core.discriminator import Discriminator
 from flexpose_ray.core.distribution import Moments
 from flexpose_ray.core.errors import WeightsError
 from flexpose_ray.core.generator import Generator
+from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.core.transfer import Transfer
-from flexpose_ray.io.weights import Model, load_into, read_model, write_model
+from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.io.weights import Model, copy_weights, load_into, read_model, resolve, write_model
+
+BASE = "base"  # in a copy, the base's folder within the adapted model's
+SHOTS = "gate.shots"
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """All that pretraining leaves: g_s, its discriminator, beta, how skeletons are drawn, and the source's moments."""
+    """All that pretraining leaves: g_s, its discriminator, beta, how skeletons are drawn, the source's moments and
+    what its poses look like."""
 
     generator: Generator
     discriminator: Discriminator
     beta: Beta
     alpha: Alpha
     source: Moments
+    limits: PoseLimits
     digest: str
     card: dict
 
@@ -37,13 +45,14 @@ def save_generator(
     beta: Beta,
     alpha: Alpha,
     source: Moments,
+    limits: PoseLimits,
     card: dict,
 ) -> str:
     """Write a pretrained generator to the folder ``uri``; returns its digest."""
     parts = {"generator": generator, "discriminator": discriminator, "beta": beta}
     config = {name: part.config for name, part in parts.items()} | {"alpha": alpha.config}
     tensors = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}
-    tensors |= {"source.mean": source[0], "source.covariance": source[1]}
+    tensors |= {"source.mean": source[0], "source.covariance": source[1], **limits.tensors()}
     return write_model(uri, "generator", config, tensors, card)
 
 
@@ -56,10 +65,16 @@ def load_generator(uri: str) -> Pretrained:
     return _build(read_model(uri, "generator"), uri)
 
 
-def save_adapted(uri: str, base_uri: str, base_digest: str, transfer: Transfer, card: dict) -> str:
-    """Write tau alone, with the base's digest; where the base lies is on the card, so that it may move."""
+def save_adapted(
+    uri: str, base_uri: str, base_digest: str, transfer: Transfer, shots_SJ2: np.ndarray, card: dict
+) -> str:
+    """Write tau and the shots it was trained on, with the base's digest.
+
+    Where the base lies is on the card, so that it may move: an address, or a path within the model's own folder.
+    """
     config = {"base_digest": base_digest, "transfer": transfer.config}
-    return write_model(uri, "adapted", config, transfer.state_dict(), {**card, "base": base_uri})
+    tensors = transfer.state_dict() | {SHOTS: torch.as_tensor(shots_SJ2)}
+    return write_model(uri, "adapted", config, tensors, {**card, "base": base_uri})
 
 
 def load_sampler(uri: str, batch: int = 64, device: torch.device | str = "cpu") -> PoseSampler:
@@ -73,14 +88,75 @@ def load_sampler(uri: str, batch: int = 64, device: torch.device | str = "cpu") 
     """
     model = read_model(uri)
     if model.kind == "generator":
-        base, transfer = _build(model, uri), None
+        base, transfer, shots_SJ2 = _build(model, uri), None, None
     else:
-        base = load_generator(model.card["base"])
-        if base.digest != model.config["base_digest"]:
-            raise WeightsError(uri, f"was adapted from another generator than the one at {model.card['base']}")
+        base_uri = _base_uri(model, uri)
+        base = load_generator(base_uri)
+        _check_base(model, base.digest, uri, base_uri)
+        if SHOTS not in model.tensors:
+            raise WeightsError(uri, f"{SHOTS} is missing", "adapt again with this version")
+        shots_SJ2 = model.tensors.pop(SHOTS).numpy()
         transfer = Transfer.for_generator(base.generator, **model.config["transfer"])
         transfer.load_state_dict(model.tensors)
-    return PoseSampler(base.generator, base.beta, base.alpha, model.digest, transfer, batch, device)
+    return PoseSampler(
+        base.generator, base.beta, base.alpha, model.digest, transfer, batch, device, base.limits, shots_SJ2
+    )
+
+
+def copy_model(uri: str, store: Store) -> str:
+    """Copy a model to ``store`` so that it needs nothing else: an adapted one takes its base along.
+
+    A whole copy of the same model is left as it is; one that was cut short or damaged is made whole.
+
+    Args:
+        uri: a pretrained or an adapted model, or ``builtin:coco``.
+        store: where to.
+
+    Returns:
+        The digest, which is that of the original.
+
+    Raises:
+        WeightsError: the model or its base is missing, damaged or another one, or ``store`` holds another model.
+    """
+    model = read_model(uri)
+    if _is_whole_copy(store, model, uri):
+        return model.digest
+    card = model.card
+    if model.kind == "adapted":
+        base_uri = _base_uri(model, uri)
+        base = read_model(base_uri, "generator")
+        _check_base(model, base.digest, uri, base_uri)
+        copy_weights(base_uri, store.child(BASE), base.card)
+        card = {**card, "base": BASE}
+    return copy_weights(uri, store, card)
+
+
+def _is_whole_copy(store: Store, model: Model, uri: str) -> bool:
+    try:
+        present = read_model(store.uri)
+    except WeightsError:  # nothing yet, or damaged
+        return False
+    if present.digest != model.digest:
+        raise WeightsError(store.uri, f"holds another model than {uri}", "delete that folder, or choose another")
+    if model.kind == "generator":
+        return True
+    try:
+        return read_model(store.child(BASE).uri, "generator").digest == model.config["base_digest"]
+    except WeightsError:
+        return False
+
+
+def _base_uri(model: Model, uri: str) -> str:
+    """Address of an adapted model's base; a plain path starts at the model's own folder."""
+    base = model.card["base"]
+    if ":" in base or base.startswith("/"):
+        return base
+    return open_store(resolve(uri)).child(base).uri
+
+
+def _check_base(model: Model, digest: str, uri: str, base_uri: str) -> None:
+    if digest != model.config["base_digest"]:
+        raise WeightsError(uri, f"was adapted from another generator than the one at {base_uri}")
 
 
 def _build(model: Model, uri: str) -> Pretrained:
@@ -90,9 +166,11 @@ def _build(model: Model, uri: str) -> Pretrained:
     beta = Beta(**config["beta"])
     for name, part in (("generator", generator), ("discriminator", discriminator), ("beta", beta)):
         load_into(part, model.tensors, name, uri)
+    alpha = Alpha(**config["alpha"])
     try:
         source = model.tensors["source.mean"], model.tensors["source.covariance"]
+        limits = PoseLimits.from_tensors(model.tensors, alpha.skeleton)
     except KeyError as error:
-        raise WeightsError(uri, f"{error.args[0]} is missing", "use weights of this version") from error
-    alpha = Alpha(**config["alpha"])
-    return Pretrained(generator, discriminator, beta.eval(), alpha, source, model.digest, model.card)
+        hint = "it is of an earlier version: pretrain again in a new folder"
+        raise WeightsError(uri, f"{error.args[0]} is missing", hint) from error
+    return Pretrained(generator, discriminator, beta.eval(), alpha, source, limits, model.digest, model.card)

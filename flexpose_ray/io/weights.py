@@ -62,7 +62,7 @@ def write_model(uri: str, kind: str, config: dict, tensors: dict[str, torch.Tens
     store = open_store(uri)
     old = _head(store)
     store.put(head["tensors"], data)
-    store.put("model.json", json.dumps({**head, "config": config, "card": card}, indent=1).encode())
+    store.put("model.json", _text({**head, "config": config, "card": card}))
     if old is not None and old.get("tensors") != head["tensors"]:
         store.delete(old["tensors"])
     return digest
@@ -77,6 +77,20 @@ def read_model(uri: str, kind: str | None = None) -> Model:
     Raises:
         WeightsError: none there, damaged, of another kind, or of a newer format.
     """
+    head, data = _read(uri, kind)
+    return Model(head["kind"], head["config"], load_tensors(data, uri), head["card"], head["digest"])
+
+
+def copy_weights(uri: str, store: Store, card: dict) -> str:
+    """Put the model at ``uri`` under ``store`` byte by byte, with another card; returns its digest."""
+    head, data = _read(uri)
+    store.put(head["tensors"], data)
+    store.put("model.json", _text({**head, "card": card}))
+    return head["digest"]
+
+
+def _read(uri: str, kind: str | None = None) -> tuple[dict, bytes]:
+    """The checked head of the model at ``uri`` and its tensors' bytes."""
     store = open_store(resolve(uri))
     head = _head(store)
     if head is None:
@@ -93,11 +107,11 @@ def read_model(uri: str, kind: str | None = None) -> Model:
         data = store.get(head["tensors"])
     except MissingKeyError as error:
         if _head(store) != head:  # another model was put in its place meanwhile
-            return read_model(uri, kind)
+            return _read(uri, kind)
         raise WeightsError(uri, f"{head['tensors']} is missing", "copy the folder again") from error
     if hashlib.sha256(data).hexdigest() != head["sha256"]:
         raise WeightsError(uri, f"{head['tensors']} is damaged: its hash differs", "copy the folder again")
-    return Model(head["kind"], head["config"], load_tensors(data, uri), head["card"], head["digest"])
+    return head, data
 
 
 def load_tensors(data: bytes, where: str) -> dict[str, torch.Tensor]:
@@ -126,6 +140,10 @@ def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], prefix:
         raise WeightsError(
             where, f"the {prefix} does not fit its config: {reason}", "use weights of this version"
         ) from error
+
+
+def _text(head: dict) -> bytes:
+    return json.dumps(head, indent=1).encode()
 
 
 def _digest(kind: str, config: dict, sha: str) -> str:

@@ -6,25 +6,21 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-import torch
 
-from flexpose_ray.core.alpha import Alpha
-from flexpose_ray.core.beta import Beta
-from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.errors import ConfigError, StorageError, WeightsError
-from flexpose_ray.core.generator import Generator
 from flexpose_ray.engine import generate as module
 from flexpose_ray.engine.generate import generate, pool_sizes
-from flexpose_ray.io.manifest import iter_shards, read_manifest, verify
-from flexpose_ray.io.models import load_sampler, save_generator
+from flexpose_ray.io.manifest import MODEL, iter_shards, read_log, read_manifest
+from flexpose_ray.io.models import load_sampler
 from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.io.verify import verify
 
 RUN = {"seed": 5, "shard_size": 40, "batch": 16}
 
 
 def contents(store: Store) -> dict[str, bytes]:
-    return {key: store.get(key) for key in store.list()}
+    """All but the log, which tells times."""
+    return {key: store.get(key) for key in store.list() if not key.startswith("log/")}
 
 
 def column(store: Store, name: str) -> np.ndarray:
@@ -102,6 +98,13 @@ def test_poses_are_those_of_their_addresses(alone: Store, tiny_generator: str):
 
 
 @pytest.mark.slow
+def test_the_log_tells_what_it_took(alone: Store):
+    (note,) = read_log(alone)
+    assert note["poses"] == 250 and note["samplers"] == 1 and note["device"] == "cpu"
+    assert 0 < note["sampling_s"] < note["seconds"]
+
+
+@pytest.mark.slow
 def test_bytes_depend_neither_on_actors_nor_on_the_store(alone: Store, tiny_generator: str, s3_uri: str):
     generate(tiny_generator, s3_uri, count=250, actors=3, **RUN)
     assert contents(open_store(s3_uri)) == contents(alone)
@@ -139,40 +142,44 @@ def test_only_what_is_missing_is_rendered(alone: Store, tiny_generator: str, tmp
 def test_a_grown_data_set_equals_one_made_at_once(alone: Store, tiny_generator: str, tmp_path):
     store = open_store(tmp_path / "grown")
     generate(tiny_generator, store.uri, count=170, actors=2, **RUN)
-    grown = generate(tiny_generator, store.uri, count=250, actors=2, **RUN)
+    grown = generate(None, store.uri, count=250, actors=2, **RUN)  # by its own generator
     assert grown["rendered"] == 90 and grown["manifest"]["version"] == 2
     assert read_manifest(store)["shards"] == read_manifest(alone)["shards"]
-    assert verify(store) == []
+    assert verify(store) == [] and len(read_log(store)) == 2
+
+
+def test_a_new_data_set_needs_a_generator(tmp_path, no_ray):
+    with pytest.raises(WeightsError, match="no model here"):
+        generate(None, str(tmp_path / "out"), count=10, **RUN)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
-def test_pictures_show_the_poses_beside_them(alone: Store, tiny_generator: str, s3_uri: str):
-    generate(tiny_generator, s3_uri, count=70, images=True, actors=2, **RUN)
+@pytest.mark.parametrize("encoding", ["png", "webp"])
+def test_pictures_show_the_poses_beside_them(encoding: str, alone: Store, tiny_generator: str, s3_uri: str):
+    generate(tiny_generator, s3_uri, count=70, images=encoding, actors=2, **RUN)
     store, alpha = open_store(s3_uri), load_sampler(tiny_generator).alpha
     assert read_manifest(store)["run"]["alpha"] == alpha.config
     keypoints_NJ2 = column(store, "keypoints")
     np.testing.assert_array_equal(keypoints_NJ2[:40], column(alone, "keypoints")[:40])
     pictures = [png for shard in iter_shards(store) for png in shard["image"]]
     assert len(pictures) == 70
-    for keypoints_J2, png in zip(keypoints_NJ2, pictures, strict=True):
-        image_HWC = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    for keypoints_J2, data in zip(keypoints_NJ2, pictures, strict=True):
+        image_HWC = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
         np.testing.assert_array_equal(image_HWC, alpha.draw_cv(keypoints_J2))
 
 
 @pytest.mark.slow
-def test_an_error_in_an_actor_arrives_as_itself(ray_cluster, tmp_path):
-    def put_generator(seed: int) -> None:
-        torch.manual_seed(seed)
-        networks = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4)
-        save_generator(str(tmp_path / "generator"), *networks, Alpha(size=16), moments(torch.rand(100, 15, 2)), {})
+def test_an_error_in_an_actor_arrives_as_itself(tiny_generator: str, ray_cluster, tmp_path):
+    store = open_store(tmp_path / "out")
 
-    put_generator(1)
-    with pytest.raises(WeightsError, match="the run began with") as error:  # replaced before the actors load it
-        generate(
-            str(tmp_path / "generator"), str(tmp_path / "out"), count=80, on_progress=lambda *_: put_generator(2), **RUN
-        )
+    def spoil(*_) -> None:  # before the actors load it
+        store.delete(f"{MODEL}/model.json")
+
+    with pytest.raises(WeightsError, match="no model here") as error:
+        generate(tiny_generator, store.uri, count=80, on_progress=spoil, **RUN)
     assert "\n" not in str(error.value)
-    assert open_store(tmp_path / "out").list() == ["run.json"]
+    assert store.list("commits/") == store.list("manifests/") == []
 
 
 @pytest.mark.slow

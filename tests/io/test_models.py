@@ -13,15 +13,17 @@ from flexpose_ray.core.discriminator import Discriminator
 from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.errors import WeightsError
 from flexpose_ray.core.generator import Generator
+from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.sampler import PoseSampler
+from flexpose_ray.core.skeleton import BODY_15
 from flexpose_ray.core.transfer import Transfer
 from flexpose_ray.io.models import load_generator, load_sampler, save_adapted, save_generator
 from flexpose_ray.io.store import Store, open_store
 from flexpose_ray.io.weights import read_model, write_model
 
 INDICES = np.arange(10)
-SOURCE = moments(torch.rand(50, 15, 2, generator=torch.Generator().manual_seed(0)))
-SOURCE = torch.full((30,), 0.5, dtype=torch.float64), 0.01 * torch.eye(30, dtype=torch.float64)
+POSES_NJ2 = np.random.default_rng(0).random((50, 15, 2), np.float32)
+SOURCE, LIMITS, SHOTS = moments(torch.as_tensor(POSES_NJ2)), PoseLimits.of(POSES_NJ2, BODY_15), POSES_NJ2[:12]
 
 
 def networks(seed=0, channels=3):
@@ -31,7 +33,8 @@ def networks(seed=0, channels=3):
     shared = dict(channels=channels, base=64, most=16)
     generator = Generator(16, z_size=16, w_size=24, depth=2, **shared)
     generator.mapping.w_mean.fill_(0.5)
-    return generator, Discriminator(16, **shared), beta, Alpha(size=16, channels=channels, width=0.05), SOURCE
+    alpha = Alpha(size=16, channels=channels, width=0.05)
+    return generator, Discriminator(16, **shared), beta, alpha, SOURCE, LIMITS
 
 
 def saved(uri, seed=0):
@@ -41,7 +44,7 @@ def saved(uri, seed=0):
 def adapted(uri, base_uri, base_digest):
     transfer = Transfer.for_generator(networks()[0], (1, 3), bias=True)
     transfer.maps["1"].bias.data.fill_(1.0)
-    return save_adapted(str(uri), str(base_uri), base_digest, transfer, {"shots": 12}), transfer
+    return save_adapted(str(uri), str(base_uri), base_digest, transfer, SHOTS, {"shots": 12}), transfer
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -50,7 +53,7 @@ def test_a_generator_comes_back_with_all_its_parts(store: Store, channels):
     digest = save_generator(store.uri, *parts, {"fd": 0.1})
     back = load_generator(store.uri)
     assert (back.digest, back.card, back.alpha) == (digest, {"fd": 0.1}, parts[3])
-    for ours, theirs in zip((back.generator, back.discriminator, back.beta), parts, strict=False):
+    for ours, theirs in zip((back.generator, back.discriminator, back.beta), parts[:3], strict=True):
         assert ours.config == theirs.config
         state = theirs.state_dict()
         assert ours.state_dict().keys() == state.keys()
@@ -61,7 +64,7 @@ def test_a_generator_comes_back_with_all_its_parts(store: Store, channels):
 
 def test_samples_of_a_stored_generator_are_those_of_the_networks(tmp_path):
     digest = saved(tmp_path / "base")
-    generator, _, beta, alpha, _ = networks()
+    generator, _, beta, alpha, *_ = networks()
     sampler = load_sampler(str(tmp_path / "base"), batch=4)
     assert (sampler.digest, sampler.batch, sampler.transfer) == (digest, 4, None)
     wanted = PoseSampler(generator, beta, alpha, digest, batch=4).sample(5, INDICES)
@@ -74,7 +77,7 @@ def test_an_adapted_model_is_tau_alone_and_samples_through_its_base(store: Store
     assert sum(len(store.get(key)) for key in store.list()) < 20_000
     sampler = load_sampler(store.uri)
     assert sampler.digest == digest != base_digest
-    generator, _, beta, alpha, _ = networks()
+    generator, _, beta, alpha, *_ = networks()
     wanted, _ = PoseSampler(generator, beta, alpha, "", transfer).sample(5, INDICES)
     np.testing.assert_array_equal(sampler.sample(5, INDICES)[0], wanted)
     assert np.abs(load_sampler(str(tmp_path / "base")).sample(5, INDICES)[0] - wanted).max() > 1e-4
@@ -101,7 +104,7 @@ def test_an_adapted_model_is_no_generator(tmp_path):
 
 
 def test_tensors_that_do_not_fit_the_config_are_refused(tmp_path):
-    generator, discriminator, beta, alpha, _ = networks()
+    generator, discriminator, beta, alpha, *_ = networks()
     parts = {"generator": generator, "discriminator": discriminator, "beta": beta}
     config = {name: part.config for name, part in parts.items()} | {"alpha": alpha.config}
     config["generator"] = {**generator.config, "base": 32}
@@ -126,9 +129,10 @@ def test_the_digest_depends_on_every_part(tmp_path):
         parts = list(networks())
         next(parts[changed].parameters()).data += 1
         digests.add(save_generator(str(tmp_path / "b"), *parts, {}))
-    digests.add(save_generator(str(tmp_path / "c"), *networks()[:3], Alpha(size=16, width=0.06), SOURCE, {}))
-    digests.add(save_generator(str(tmp_path / "c"), *networks()[:4], (SOURCE[0] + 1, SOURCE[1]), {}))
-    assert len(digests) == 6
+    digests.add(save_generator(str(tmp_path / "c"), *networks()[:3], Alpha(size=16, width=0.06), SOURCE, LIMITS, {}))
+    digests.add(save_generator(str(tmp_path / "c"), *networks()[:4], (SOURCE[0] + 1, SOURCE[1]), LIMITS, {}))
+    digests.add(save_generator(str(tmp_path / "c"), *networks()[:5], LIMITS.widened(POSES_NJ2 * 2), {}))
+    assert len(digests) == 7
 
 
 def test_what_is_written_is_safetensors_and_json_only(tmp_path):
