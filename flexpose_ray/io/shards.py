@@ -57,12 +57,13 @@ def encode_shard(
     return sink.getvalue().to_pybytes()
 
 
-def decode_shard(data: bytes, where: str = "shard") -> dict[str, np.ndarray | list[bytes]]:
+def decode_shard(data: bytes, where: str = "shard", images: bool = True) -> dict[str, np.ndarray | list[bytes]]:
     """Read a shard's bytes back.
 
     Args:
         data: what :func:`encode_shard` rendered.
         where: the shard's address, for the error.
+        images: False leaves pictures out, which are most of the bytes.
 
     Returns:
         ``index`` int64 (N,), ``keypoints`` float32 (N, J, 2), ``confidence`` float32 (N, J) and, where the shard holds
@@ -72,10 +73,12 @@ def decode_shard(data: bytes, where: str = "shard") -> dict[str, np.ndarray | li
         DataError: the bytes are no shard.
     """
     try:
-        table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-        n_joints = table.schema.field("confidence").type.list_size
-        if table.schema != shard_schema(n_joints, "image" in table.schema.names):
-            raise pa.ArrowInvalid(f"columns {', '.join(map(str, table.schema))}")
+        file = pq.ParquetFile(pa.BufferReader(data))
+        n_joints = file.schema_arrow.field("confidence").type.list_size
+        if file.schema_arrow != shard_schema(n_joints, "image" in file.schema_arrow.names):
+            raise pa.ArrowInvalid(f"columns {', '.join(map(str, file.schema_arrow))}")
+        names = [name for name in file.schema_arrow.names if images or name != "image"]
+        table = file.read(names, use_threads=False)
     except (pa.ArrowException, KeyError, AttributeError, OSError) as error:
         problem = f"not a shard of poses: {str(error).splitlines()[0]}"
         raise DataError(where, problem, "run `flexpose repair` on its data set") from error
