@@ -1,7 +1,4 @@
-"""`flexpose VERB`: the command line. It parses, calls one function a verb, and shows what that returns.
-
-Heavy modules are imported by the verb that needs them, so that help and bad options answer at once.
-"""
+"""`flexpose VERB`: the command line. It parses, calls one function of verbs/, and shows what that returns."""
 
 from __future__ import annotations
 
@@ -10,10 +7,10 @@ import json
 import os
 import signal
 import sys
-from typing import Any
 
 from flexpose_ray import __version__
-from flexpose_ray.core.errors import ConfigError, FlexPoseError
+from flexpose_ray.core.errors import FlexPoseError
+from flexpose_ray.verbs import data_sets, runs
 
 DESCRIPTION = """Pose data for the domain you have, from the dozen annotations you can afford.
 
@@ -71,10 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("flexpose", description=DESCRIPTION, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"flexpose-ray {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, run, summary: str, example: str, settings: bool = True) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(
+        sub = subparsers.add_parser(
             name, help=summary, description=summary, epilog=f"example:\n  {example}", formatter_class=raw
         )
         if settings:
@@ -90,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub.add_argument("--storage", default="runs", metavar="URI", help="folder or s3:// for runs (default: runs)")
 
     sub = verb(
-        "prepare", _prepare, "read annotations into a pose set",
+        "prepare", runs.prepare, "read annotations into a pose set",
         "flexpose prepare --source coco:person_keypoints_train2017.json.gz --out sets/coco.parquet", settings=False,
     )  # fmt: skip
     sub.add_argument("--source", required=True, metavar="KIND:PATH", help="coco, penn, table, poses or synthetic")
@@ -98,13 +95,13 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", required=True, metavar="URI", help="the .parquet file to write")
 
     sub = verb(
-        "pretrain", _pretrain, "train a generator and its beta on a source",
+        "pretrain", runs.pretrain, "train a generator and its beta on a source",
         "flexpose pretrain coco --set pretrain.kimg=300 --storage runs",
     )  # fmt: skip
     whole(sub)
 
     sub = verb(
-        "adapt", _adapt, "adapt a generator to a few shots",
+        "adapt", runs.adapt, "adapt a generator to a few shots",
         "flexpose adapt --generator builtin:coco --shots sets/mine.parquet --out models/mine",
     )  # fmt: skip
     sub.add_argument("--generator", required=True, metavar="URI", help="trained generator, or builtin:coco")
@@ -114,18 +111,25 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", required=True, metavar="URI", help="folder of the adapted model")
 
     sub = verb(
-        "generate", _generate, "sample any number of poses to storage",
+        "generate", data_sets.generate, "sample any number of poses to storage",
         "flexpose generate --generator models/mine --count 1000000 --seed 0 --out s3://bucket/mine",
     )  # fmt: skip
-    sub.add_argument("--generator", required=True, metavar="URI", help="adapted or trained generator, or builtin:coco")
-    sub.add_argument("--count", type=int, metavar="N", help="poses in all (default: 20000)")
+    sub.add_argument(
+        "--generator", metavar="URI", help="adapted or trained generator, or builtin:coco; a data set keeps it"
+    )
+    sub.add_argument("--count", type=int, metavar="N", help="poses in all (default: 20000); more than before: it grows")
     sub.add_argument("--seed", type=int, metavar="S", help="with its index, a pose's address (default: 0)")
     sub.add_argument("--out", required=True, metavar="URI", help="folder or s3:// of the data set")
-    sub.add_argument("--images", action="store_true", help="store every skeleton image too, as PNG")
-    sub.add_argument("--actors", type=int, metavar="K", help="samplers at work (default: one a CPU or GPU)")
+    sub.add_argument(
+        "--gate", choices=("off", "warn", "drop"), help="implausible poses: kept, counted, replaced (warn)"
+    )
+    sub.add_argument(
+        "--images", nargs="?", const="png", choices=("png", "webp"), help="store every skeleton image too (png)"
+    )
+    sub.add_argument("--actors", type=int, metavar="K", help="samplers at work, at most (default: one a CPU or GPU)")
 
     sub = verb(
-        "evaluate", _evaluate, "score a data set beside the simple methods",
+        "evaluate", runs.evaluate, "score a data set beside the simple methods",
         "flexpose evaluate --samples data/mine --target sets/held_out.parquet --shots sets/mine.parquet",
     )  # fmt: skip
     sub.add_argument("--samples", required=True, metavar="URI", help="generated data set, or pose set (.parquet)")
@@ -133,193 +137,42 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--source", metavar="URI", help="source poses; mean shift and CORAL need them")
     sub.add_argument("--shots", metavar="URI", help="the shots that the data set grew from")
 
-    sub = verb(
-        "verify", _verify, "hash a data set again; status 1 if it differs", "flexpose verify data/mine", settings=False
+    def on_data_set(name: str, run, summary: str, example: str) -> argparse.ArgumentParser:
+        sub = verb(name, run, summary, example, settings=False)
+        sub.add_argument("samples", metavar="URI", help="generated data set")
+        return sub
+
+    on_data_set(
+        "show",
+        data_sets.show,
+        "say what a data set holds, what it cost, what the gate found",
+        "flexpose show data/mine",
+    )
+    sub = on_data_set(
+        "verify", data_sets.verify, "hash a data set again; status 1 if it differs",
+        "flexpose verify s3://bucket/mine --regenerate 3",
     )  # fmt: skip
-    sub.add_argument("samples", metavar="URI", help="generated data set")
+    sub.add_argument("--regenerate", type=int, default=0, metavar="K", help="also render K random shards again")
+    on_data_set(
+        "repair", data_sets.repair, "restore damaged or missing shards, byte for byte", "flexpose repair data/mine"
+    )
+    on_data_set(
+        "gc", data_sets.gc, "remove what no manifest names; only while nothing writes there",
+        "flexpose gc data/mine --dry-run",
+    )  # fmt: skip
 
     sub = verb(
-        "report", _report, "write the page of a run again", "flexpose report runs/quickstart-1a2b3c4d", settings=False
+        "report", runs.report, "write the page of a run again",
+        "flexpose report runs/quickstart-1a2b3c4d", settings=False,
     )  # fmt: skip
     sub.add_argument("uri", metavar="URI", help="run's folder")
 
     sub = verb(
-        "pipeline", _pipeline, "all of a recipe: generator, adaptation, data set, scores, report",
+        "pipeline", runs.pipeline, "all of a recipe: generator, adaptation, data set, scores, report",
         "flexpose pipeline quickstart",
     )  # fmt: skip
     whole(sub)
     return parser
-
-
-Outcome = tuple[int, Any, str]  # exit status, JSON, text
-
-
-def _prepare(args) -> Outcome:
-    from dataclasses import asdict
-
-    from flexpose_ray.io.prepare import prepare
-
-    report = prepare(args.source, args.out, args.mapping, write=not args.dry_run)
-    done = f"{'would be written' if args.dry_run else 'written'} to {args.out}"
-    return 0, asdict(report) | {"out": args.out}, f"{report}\n{done}"
-
-
-def _pretrain(args) -> Outcome:
-    from flexpose_ray.config import pretrain_key
-
-    recipe = _recipe(args)
-    from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
-    from flexpose_ray.engine.progress import StageLines
-
-    if args.dry_run:
-        work = f"{recipe.pretrain.kimg:g} kimg on {len(read_recipe_source(recipe)):,} poses"
-        place = f"{args.storage}/{pretrain_key(recipe)}"
-        return 0, recipe.model_dump(mode="json"), f"would train {work} in {place}"
-
-    lines = StageLines()
-    done = pretrain(recipe, args.storage, lambda row: lines("pretrain", row))
-    text = f"FD {done['fd']:.4f} at {done['fd_kimg']:g} kimg\ngenerator: {done['generator']}"
-    return 0, {k: v for k, v in done.items() if k != "history"}, text
-
-
-def _adapt(args) -> Outcome:
-    from flexpose_ray.config import AdaptConfig, load_section
-
-    if args.paper and args.config:
-        raise ConfigError("--paper", "goes not together with --config", "write the paper's setting into the recipe")
-    changes = [f"layers={_layers(args.layers)}"] if args.layers else []
-    base = AdaptConfig.paper() if args.paper else None
-    config = load_section("adapt", args.config, args.set, changes, base)
-    shots = _poses(args.shots)
-    from flexpose_ray.engine.adapt import adapt, check_shots
-    from flexpose_ray.engine.progress import StageLines
-    from flexpose_ray.io.models import load_generator
-    from flexpose_ray.io.store import open_store
-
-    if args.dry_run:
-        base = load_generator(args.generator)
-        check_shots(shots, config, base.alpha.skeleton_name, base.generator.n_layers, args.generator)
-        store = open_store(args.out)
-        there = ", where a model is already" if store.exists("model.json") else ""
-        text = f"would adapt {args.generator} to {len(shots)} shots in {store.uri}{there}"
-        return 0, config.model_dump(mode="json"), text
-
-    lines = StageLines()
-    card = adapt(args.generator, shots, config, args.out, lambda row: lines("adapt", row))
-    text = f"{card['shots']} shots, {card['parameters']:,} parameters, {card['seconds']:.0f} s"
-    return 0, card, f"{text}\nadapted model: {card['uri']}"
-
-
-def _generate(args) -> Outcome:
-    from flexpose_ray.config import load_section
-
-    changes = [f"{k}={getattr(args, k)}" for k in ("count", "seed", "actors") if getattr(args, k) is not None]
-    config = load_section("generate", args.config, args.set, changes + ["images=true"] * args.images)
-    if args.dry_run:
-        from flexpose_ray.io.manifest import committed, plan_shards
-        from flexpose_ray.io.models import load_sampler
-        from flexpose_ray.io.store import open_store
-
-        load_sampler(args.generator)
-        store, shards = open_store(args.out), plan_shards(config.count, config.shard_size)
-        there = f", {len(committed(store) & set(shards)):,} of which are there"
-        text = f"would sample {config.count:,} poses in {len(shards):,} shards{there}, to {store.uri}"
-        return 0, config.model_dump(mode="json"), text
-    from flexpose_ray.engine.generate import generate
-
-    made = generate(args.generator, args.out, **config.model_dump())
-    rate = f", {made['rendered'] / made['seconds']:,.0f} poses/s" if made["rendered"] else ", nothing was missing"
-    return 0, made, f"{made['count']:,} poses in {made['shards']:,} shards{rate}\ndata set: {made['uri']}"
-
-
-def _evaluate(args) -> Outcome:
-    from flexpose_ray.config import load_section
-
-    config = load_section("evaluate", args.config, args.set)
-    from flexpose_ray.engine.evaluate import evaluate, format_table
-    from flexpose_ray.io.samples import first_poses
-    from flexpose_ray.io.store import open_store
-
-    target = _poses(args.target)
-    source, shots = (_poses(uri) if uri else None for uri in (args.source, args.shots))
-    if args.samples.endswith(".parquet"):
-        samples = _poses(args.samples)
-    else:
-        samples = first_poses(open_store(args.samples), config.count)
-    if args.dry_run:
-        text = f"would compare {len(samples):,} poses of {args.samples} with {len(target):,} target poses"
-        return 0, config.model_dump(mode="json"), text
-    result = evaluate(samples, target, source, shots, config.count, config.seed)
-    return 0, result, format_table(result)
-
-
-def _verify(args) -> Outcome:
-    from flexpose_ray.io.manifest import read_manifest, verify
-    from flexpose_ray.io.store import open_store
-
-    store = open_store(args.samples)
-    manifest = read_manifest(store)
-    if args.dry_run:
-        shards = len(manifest["shards"])
-        return 0, {"count": manifest["count"], "shards": shards}, f"would hash {shards:,} shards of {store.uri}"
-    problems = verify(store)
-    found = [{"shard": p.shard.index, "key": p.key, "problem": p.problem} for p in problems]
-    text = "\n".join(f"{p.key}: {p.problem}" for p in problems) or f"{manifest['count']:,} poses, all as committed"
-    return (1 if problems else 0), {"count": manifest["count"], "problems": found}, text
-
-
-def _report(args) -> Outcome:
-    from flexpose_ray.io.store import open_store
-    from flexpose_ray.report.run import write_run_report
-
-    page = write_run_report(open_store(args.uri), write=not args.dry_run)
-    return 0, {"report": page}, f"would write {page}" if args.dry_run else page
-
-
-def _pipeline(args) -> Outcome:
-    from flexpose_ray.config import run_key
-
-    recipe = _recipe(args)
-    from flexpose_ray.engine.evaluate import format_table
-    from flexpose_ray.engine.progress import StageLines
-    from flexpose_ray.io.store import open_store
-    from flexpose_ray.pipeline import check_inputs, finished, run_pipeline
-
-    if args.dry_run:
-        inputs, store = check_inputs(recipe), open_store(args.storage).child(run_key(recipe))
-        work = f"{len(inputs.shots)} shots, {len(inputs.held):,} held-out poses, {recipe.generate.count:,} to sample"
-        does = "has run" if finished(store) else "would run"
-        return 0, recipe.model_dump(mode="json"), f"{does} {recipe.name} in {store.uri}: {work}"
-    done = run_pipeline(recipe, args.storage, StageLines())
-    seconds = sum(done["timings"].values())
-    text = f"{format_table(done['evaluation'])}\n\n{done['count']:,} poses: {done['samples']} ({seconds:.0f} s in all)"
-    return 0, done, f"{text}\n{done['report']}"
-
-
-def _recipe(args):
-    """The recipe of a verb that takes a whole one."""
-    from flexpose_ray.config import load_recipe
-
-    if (args.recipe is None) == (args.config is None):
-        raise ConfigError("recipe", "expected exactly one", f"as in: flexpose {args.verb} quickstart")
-    return load_recipe(args.recipe or args.config, args.set)
-
-
-def _poses(uri: str):
-    """A pose set of ours by its URI, or any source as KIND:PATH."""
-    from flexpose_ray.io.datasets import KINDS, read_source
-
-    known = uri.partition(":")[0] in KINDS
-    return read_source(uri if known else f"poses:{uri}")[0]
-
-
-def _layers(text: str) -> str:
-    if text in ("all", "w"):
-        return text
-    parts = [part.strip() for part in text.strip("[]").split(",")]
-    if not all(part.isdigit() for part in parts):
-        raise ConfigError("--layers", f"{text!r} is no list of layers", "write 3, or 1,3, or all, or w")
-    return f"[{', '.join(parts)}]"
 
 
 if __name__ == "__main__":

@@ -116,14 +116,33 @@ class TargetConfig(Section):
     seed: Seed = 0
 
 
+class GateConfig(Section):
+    """What is thought of implausible poses; see core/gate.py. Distances in crop units, mean over joints."""
+
+    mode: Literal["off", "warn", "drop"] = Field("warn", description="nothing; count them; replace them")
+    confidence: float = Field(0.3, ge=0, le=1, description="least of a pose's joints")
+    margin: float = Field(0.1, ge=0, description="beyond the source's limits: share of a limb's length, radians")
+    round_trip: float | None = Field(None, gt=0, description="greatest between a pose and its reading off its drawing")
+    duplicate: float = Field(0.01, ge=0, description="least between two poses of a shard")
+    shot_copy: float = Field(0.02, ge=0, description="least between a pose and a shot")
+
+
 class GenerateConfig(Section):
-    """Mass sampling."""
+    """Mass sampling; see engine/generate.py."""
 
     count: Count = 20_000
     seed: Seed = 0
     shard_size: Count = 1000
-    images: bool = False
+    batch: Count = Field(64, description="images a pass of the networks")
+    gate: GateConfig = GateConfig()
+    images: Literal["png", "webp"] | None = None
     actors: Count | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """For engine.generate.generate."""
+        from flexpose_ray.core.gate import GateSettings  # here, so that a bad option never waits for torch
+
+        return {**self.model_dump(exclude={"gate"}), "gate": GateSettings(**self.gate.model_dump())}
 
 
 class EvaluateConfig(Section):

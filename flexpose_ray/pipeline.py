@@ -105,7 +105,7 @@ def run_pipeline(recipe: Recipe, storage: str, tell: Tell = lambda stage, row: N
         made = generate(
             f"{store.uri}/adapted",
             f"{store.uri}/samples",
-            **recipe.generate.model_dump(),
+            **recipe.generate.arguments(),
             on_progress=lambda done, total: tell("generate", {"done": done, "total": total}),
         )
     with clock.stage("evaluate"):

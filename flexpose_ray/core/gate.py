@@ -29,20 +29,21 @@ class GateSettings:
 
     Attributes:
         mode: "off" computes nothing, "warn" counts, "drop" has rejected poses replaced.
-        confidence: least confidence of a pose's least certain joint, 0 to 1; 0 lets all pass.
-        margin: how far a limb or an angle may leave the source's limits: a share of the limb's length, and radians.
+        confidence: least mean confidence of a pose's joints, 0 to 1; 0 lets all pass.
+        margin: how far joints may be off before a limb's length or an angle counts as outside the source's limits,
+            crop units.
         round_trip: greatest mean joint distance between a pose and beta's reading of its drawing, crop units; None
             leaves it out.
         duplicate: mean joint distance to an earlier pose of the shard under which a pose is a duplicate, crop units.
-        copy: mean joint distance to the nearest shot under which a pose is a copy, crop units.
+        shot_copy: mean joint distance to the nearest shot under which a pose is a copy, crop units.
     """
 
     mode: Literal["off", "warn", "drop"] = "warn"
     confidence: float = 0.3
-    margin: float = 0.1
+    margin: float = 0.02
     round_trip: float | None = None
     duplicate: float = 0.01
-    copy: float = 0.02
+    shot_copy: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Gate:
         def reject(name: str, bad_N: np.ndarray) -> None:
             reason_N[bad_N & (reason_N < 0)] = REASONS.index(name)
 
-        reject("confidence", ~(confidence_NJ.min(1) >= s.confidence))
+        reject("confidence", ~(confidence_NJ.mean(1) >= s.confidence))
         limbs_N, angles_N = self.limits.broken(keypoints_NJ2, s.margin)
         reject("limbs", limbs_N)
         reject("angles", angles_N)
@@ -114,7 +115,7 @@ class Gate:
             reject("round_trip", ~(back_N <= s.round_trip))
         if self.shots_SJ2 is not None:
             nearest_N = nearest_distance(keypoints_NJ2, self.shots_SJ2)
-        copy_N = nearest_N < s.copy
+        copy_N = nearest_N < s.shot_copy
         passes_N = (reason_N < 0) & ~copy_N  # a copy is no original of which others were duplicates
         reject("duplicate", duplicates(keypoints_NJ2, kept_MJ2, s.duplicate, reason_N < 0, passes_N))
         reject("copy", copy_N)

@@ -74,3 +74,12 @@ class PoseSampler:
         keypoints_NJ2 = torch.cat([k for k, _ in found])[:n].float().cpu().numpy()
         confidence_NJ = torch.cat([c for _, c in found])[:n].float().cpu().numpy()
         return keypoints_NJ2, confidence_NJ
+
+    @torch.inference_mode()
+    def read(self, images_NCHW: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """beta(images), in batches of the fixed shape: keypoints_NJ2 in crop units and confidence_NJ, float32."""
+        n = len(images_NCHW)
+        rows_N = torch.arange(-(-n // self.batch) * self.batch) % n
+        found = [self.beta(images_NCHW[rows].to(self.device)) for rows in rows_N.split(self.batch)]
+        keypoints_NJ2, confidence_NJ = (torch.cat(part)[:n].float().cpu().numpy() for part in zip(*found, strict=True))
+        return keypoints_NJ2, confidence_NJ

@@ -1,13 +1,15 @@
 """The commit protocol of a data set: which shards it has, once and for all, whoever wrote them in whatever order.
 
     run.json                          what every pose depends on; pinned by the first command, compared by later ones
+    model/                            the generator, so that the data set can be checked, mended and grown by itself
     shards/<index>-<sha16>.parquet    named by their content: writing one twice changes nothing
     commits/<index>-<rows>.json       put if absent: a shard counts from here on, with these bytes and no others
     manifests/v<number>.json          put if absent: the shards that readers see; the newest manifest is the data set
+    log/<number>.json                 what every call did and how long it took
 
 A shard's identity is its index and its number of rows, since the last shard of a data set may be shorter: when the
 data set grows, that shard is rendered again in full, beside the short one that older manifests still name.
-Nothing here holds a time, a host or a path, so two runs of one command leave the same bytes.
+Nothing but the log holds a time, a host or a path, so two runs of one command leave the same bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as installed
@@ -28,6 +31,7 @@ from flexpose_ray.io.shards import decode_shard
 from flexpose_ray.io.store import MissingKeyError, Store
 
 RUN_KEY = "run.json"
+MODEL = "model"  # where in a data set its generator lies
 LIBRARIES = ("flexpose-ray", "numpy", "opencv-python-headless", "pyarrow", "torch")  # bytes may differ between versions
 READERS = 4  # shards or commits in flight at a time
 
@@ -43,14 +47,6 @@ class ShardId(NamedTuple):
         return f"commits/{self.index:08d}-{self.rows}.json"
 
 
-class Problem(NamedTuple):
-    """What is wrong with one shard of a data set: ``key`` is the object to look at."""
-
-    shard: ShardId
-    key: str
-    problem: str
-
-
 def plan_shards(count: int, shard_size: int) -> list[ShardId]:
     """The shards that make up ``count`` poses; the last one may be shorter."""
     return [ShardId(i, min(shard_size, count - i * shard_size)) for i in range(-(-count // shard_size))]
@@ -59,6 +55,11 @@ def plan_shards(count: int, shard_size: int) -> list[ShardId]:
 def canonical_json(value: Any) -> bytes:
     """One rendering a value: sorted keys, no spaces, no NaN."""
     return canonical_text(value).encode() + b"\n"
+
+
+def sha256_of(manifest: dict[str, Any]) -> str:
+    """Hash of a manifest as it lies on storage."""
+    return hashlib.sha256(canonical_json(manifest)).hexdigest()
 
 
 def pin_run(store: Store, run: dict[str, Any]) -> None:
@@ -85,7 +86,8 @@ def commit_shard(store: Store, shard_index: int, data: bytes, stats: dict[str, A
         store: the data set.
         shard_index: which shard.
         data: its Parquet bytes.
-        stats: ``rows`` and whatever else later steps want to know without opening the shard; JSON values.
+        stats: ``rows`` and whatever else later steps want to know without opening the shard, such as the gate's
+            ``rejects`` by reason; JSON values.
 
     Returns:
         The bytes' sha256.
@@ -125,6 +127,18 @@ def read_commits(store: Store, shards: Iterable[ShardId]) -> list[dict[str, Any]
         return list(pool.map(lambda shard: read_json(store, shard.commit_key), shards))
 
 
+def log_call(store: Store, entry: dict[str, Any]) -> None:
+    """Note what a call did, beside the notes of earlier ones."""
+    number = len(store.list("log/")) + 1
+    while not store.put_if_absent(f"log/{number:05d}.json", canonical_json(entry)):
+        number += 1
+
+
+def read_log(store: Store) -> list[dict[str, Any]]:
+    """The notes of all calls, in their order."""
+    return [read_json(store, key) for key in store.list("log/")]
+
+
 def publish(store: Store, shards: list[ShardId]) -> dict[str, Any]:
     """Make ``shards``, all committed, the data set that readers see.
 
@@ -134,10 +148,15 @@ def publish(store: Store, shards: list[ShardId]) -> dict[str, Any]:
     Raises:
         MissingKeyError: a shard is not committed, or nothing was pinned.
     """
+    commits = read_commits(store, shards)
+    rejects: Counter[str] = Counter()
+    for commit in commits:
+        rejects.update(commit["stats"].get("rejects", {}))
     content = {
         "count": sum(shard.rows for shard in shards),
         "run": read_json(store, RUN_KEY),
-        "shards": read_commits(store, shards),
+        "rejects": dict(rejects),
+        "shards": commits,
     }
     while True:
         newest = newest_manifest(store)
@@ -150,7 +169,9 @@ def publish(store: Store, shards: list[ShardId]) -> dict[str, Any]:
 
 
 def read_manifest(store: Store) -> dict[str, Any]:
-    """The newest manifest: ``version``, ``count``, ``run``, ``libraries`` and ``shards`` (their commits, in order).
+    """The newest manifest: ``version``, ``count``, ``run``, ``libraries``, ``rejects`` and ``shards``.
+
+    ``rejects`` counts, by reason, the poses that the gate would drop or dropped; ``shards`` are the commits, in order.
 
     Raises:
         MissingKeyError: nothing is published there.
@@ -164,8 +185,13 @@ def read_manifest(store: Store) -> dict[str, Any]:
 
 def newest_manifest(store: Store) -> dict[str, Any] | None:
     """Like :func:`read_manifest`, but None where nothing is published."""
-    keys = [key for key in store.list("manifests/") if re.fullmatch(r"manifests/v\d{5}\.json", key)]
+    keys = manifest_keys(store)
     return read_json(store, keys[-1]) if keys else None
+
+
+def manifest_keys(store: Store) -> list[str]:
+    """All manifests, oldest first."""
+    return [key for key in store.list("manifests/") if re.fullmatch(r"manifests/v\d{5}\.json", key)]
 
 
 def iter_shards(store: Store) -> Iterator[dict[str, np.ndarray | list[bytes]]]:
@@ -179,27 +205,6 @@ def iter_shards(store: Store) -> Iterator[dict[str, np.ndarray | list[bytes]]]:
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             raise DataError(where, "other bytes than were committed", f"run `flexpose repair {store.uri}`")
         yield decode_shard(data, where)
-
-
-def verify(store: Store) -> list[Problem]:
-    """Hash every shard of the newest manifest again, compare it and its commit; an empty list is a sound data set."""
-
-    def check(entry: dict[str, Any]) -> Iterable[Problem]:
-        shard = ShardId(entry["index"], entry["rows"])
-        try:
-            if hashlib.sha256(store.get(entry["shard"])).hexdigest() != entry["sha256"]:
-                return [Problem(shard, entry["shard"], "other bytes than were committed")]
-        except MissingKeyError:
-            return [Problem(shard, entry["shard"], "missing")]
-        try:
-            if read_json(store, shard.commit_key) != entry:
-                return [Problem(shard, shard.commit_key, "not what the manifest says")]
-        except MissingKeyError:
-            return [Problem(shard, shard.commit_key, "missing")]
-        return []
-
-    with ThreadPoolExecutor(READERS) as pool:
-        return [problem for found in pool.map(check, read_manifest(store)["shards"]) for problem in found]
 
 
 def read_json(store: Store, key: str) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""Verbs that make models and whole runs: prepare, pretrain, adapt, evaluate, report, pipeline."""
+
+from __future__ import annotations
+
+from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.verbs import Outcome
+
+
+def prepare(args) -> Outcome:
+    from dataclasses import asdict
+
+    from flexpose_ray.io.prepare import prepare
+
+    report = prepare(args.source, args.out, args.mapping, write=not args.dry_run)
+    done = f"{'would be written' if args.dry_run else 'written'} to {args.out}"
+    return 0, asdict(report) | {"out": args.out}, f"{report}\n{done}"
+
+
+def pretrain(args) -> Outcome:
+    from flexpose_ray.config import pretrain_key
+
+    recipe = _recipe(args)
+    from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
+    from flexpose_ray.engine.progress import StageLines
+
+    if args.dry_run:
+        work = f"{recipe.pretrain.kimg:g} kimg on {len(read_recipe_source(recipe)):,} poses"
+        place = f"{args.storage}/{pretrain_key(recipe)}"
+        return 0, recipe.model_dump(mode="json"), f"would train {work} in {place}"
+
+    lines = StageLines()
+    done = pretrain(recipe, args.storage, lambda row: lines("pretrain", row))
+    text = f"FD {done['fd']:.4f} at {done['fd_kimg']:g} kimg\ngenerator: {done['generator']}"
+    return 0, {k: v for k, v in done.items() if k != "history"}, text
+
+
+def adapt(args) -> Outcome:
+    from flexpose_ray.config import AdaptConfig, load_section
+
+    if args.paper and args.config:
+        raise ConfigError("--paper", "goes not together with --config", "write the paper's setting into the recipe")
+    changes = [f"layers={_layers(args.layers)}"] if args.layers else []
+    base = AdaptConfig.paper() if args.paper else None
+    config = load_section("adapt", args.config, args.set, changes, base)
+    shots = _poses(args.shots)
+    from flexpose_ray.engine.adapt import adapt, check_shots
+    from flexpose_ray.engine.progress import StageLines
+    from flexpose_ray.io.models import load_generator
+    from flexpose_ray.io.store import open_store
+
+    if args.dry_run:
+        base = load_generator(args.generator)
+        check_shots(shots, config, base.alpha.skeleton_name, base.generator.n_layers, args.generator)
+        store = open_store(args.out)
+        there = ", where a model is already" if store.exists("model.json") else ""
+        text = f"would adapt {args.generator} to {len(shots)} shots in {store.uri}{there}"
+        return 0, config.model_dump(mode="json"), text
+
+    lines = StageLines()
+    card = adapt(args.generator, shots, config, args.out, lambda row: lines("adapt", row))
+    text = f"{card['shots']} shots, {card['parameters']:,} parameters, {card['seconds']:.0f} s"
+    return 0, card, f"{text}\nadapted model: {card['uri']}"
+
+
+def evaluate(args) -> Outcome:
+    from flexpose_ray.config import load_section
+
+    config = load_section("evaluate", args.config, args.set)
+    from flexpose_ray.engine.evaluate import evaluate, format_table
+    from flexpose_ray.io.samples import first_poses
+    from flexpose_ray.io.store import open_store
+
+    target = _poses(args.target)
+    source, shots = (_poses(uri) if uri else None for uri in (args.source, args.shots))
+    if args.samples.endswith(".parquet"):
+        samples = _poses(args.samples)
+    else:
+        samples = first_poses(open_store(args.samples), config.count)
+    if args.dry_run:
+        text = f"would compare {len(samples):,} poses of {args.samples} with {len(target):,} target poses"
+        return 0, config.model_dump(mode="json"), text
+    result = evaluate(samples, target, source, shots, config.count, config.seed)
+    return 0, result, format_table(result)
+
+
+def report(args) -> Outcome:
+    from flexpose_ray.io.store import open_store
+    from flexpose_ray.report.run import write_run_report
+
+    page = write_run_report(open_store(args.uri), write=not args.dry_run)
+    return 0, {"report": page}, f"would write {page}" if args.dry_run else page
+
+
+def pipeline(args) -> Outcome:
+    from flexpose_ray.config import run_key
+
+    recipe = _recipe(args)
+    from flexpose_ray.engine.evaluate import format_table
+    from flexpose_ray.engine.progress import StageLines
+    from flexpose_ray.io.store import open_store
+    from flexpose_ray.pipeline import check_inputs, finished, run_pipeline
+
+    if args.dry_run:
+        inputs, store = check_inputs(recipe), open_store(args.storage).child(run_key(recipe))
+        work = f"{len(inputs.shots)} shots, {len(inputs.held):,} held-out poses, {recipe.generate.count:,} to sample"
+        does = "has run" if finished(store) else "would run"
+        return 0, recipe.model_dump(mode="json"), f"{does} {recipe.name} in {store.uri}: {work}"
+    done = run_pipeline(recipe, args.storage, StageLines())
+    seconds = sum(done["timings"].values())
+    text = f"{format_table(done['evaluation'])}\n\n{done['count']:,} poses: {done['samples']} ({seconds:.0f} s in all)"
+    return 0, done, f"{text}\n{done['report']}"
+
+
+def _recipe(args):
+    """The recipe of a verb that takes a whole one."""
+    from flexpose_ray.config import load_recipe
+
+    if (args.recipe is None) == (args.config is None):
+        raise ConfigError("recipe", "expected exactly one", f"as in: flexpose {args.verb} quickstart")
+    return load_recipe(args.recipe or args.config, args.set)
+
+
+def _poses(uri: str):
+    """A pose set of ours by its URI, or any source as KIND:PATH."""
+    from flexpose_ray.io.datasets import KINDS, read_source
+
+    known = uri.partition(":")[0] in KINDS
+    return read_source(uri if known else f"poses:{uri}")[0]
+
+
+def _layers(text: str) -> str:
+    if text in ("all", "w"):
+        return text
+    parts = [part.strip() for part in text.strip("[]").split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise ConfigError("--layers", f"{text!r} is no list of layers", "write 3, or 1,3, or all, or w")
+    return f"[{', '.join(parts)}]"
