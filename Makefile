@@ -18,7 +18,7 @@ test: .venv/installed  ## all tests; those on real data need FLEXPOSE_DATA
 	$(BIN)/python -m pytest
 
 test-fast: .venv/installed  ## the tests that take no whole run
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not bench"
 
 lint: .venv/installed  ## style, formatting and the floors of the package
 	$(BIN)/ruff check .
@@ -26,7 +26,7 @@ lint: .venv/installed  ## style, formatting and the floors of the package
 	$(BIN)/lint-imports
 
 bench: .venv/installed  ## the measured ratios, one table a benchmark
-	$(BIN)/python -m pytest tests/bench -s
+	$(BIN)/python -m pytest tests/bench -s -m "bench or not bench"
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
