@@ -54,8 +54,12 @@ class Store(ABC):
         """Whether ``key`` is there."""
 
     @abstractmethod
+    def iter_keys(self, prefix: str = "") -> Iterator[str]:
+        """All keys that start with ``prefix``, in any order; of a million only some are in memory at a time."""
+
     def list(self, prefix: str = "") -> list[str]:
         """All keys that start with ``prefix``, sorted."""
+        return sorted(self.iter_keys(prefix))
 
     @abstractmethod
     def delete(self, key: str) -> None:
@@ -91,13 +95,12 @@ class LocalStore(Store):
         with self._explained(key):
             return self._path(key).is_file()
 
-    def list(self, prefix: str = "") -> list[str]:
-        keys = []
+    def iter_keys(self, prefix: str = "") -> Iterator[str]:
         with self._explained(prefix):
             for folder, _, names in os.walk(self.root / prefix.rpartition("/")[0], onerror=_raise_unless_missing):
-                relative = Path(folder).relative_to(self.root)
-                keys += [(relative / name).as_posix() for name in names if not name.startswith(TEMP_PREFIX)]
-        return sorted(key for key in keys if key.startswith(prefix))
+                below = os.path.relpath(folder, self.root).replace(os.sep, "/") + "/"
+                keys = (below.removeprefix("./") + name for name in names if not name.startswith(TEMP_PREFIX))
+                yield from (key for key in keys if key.startswith(prefix))
 
     def delete(self, key: str) -> None:
         with self._explained(key):
