@@ -120,8 +120,8 @@ class GateConfig(Section):
     """What is thought of implausible poses; see core/gate.py. Distances in crop units, mean over joints."""
 
     mode: Literal["off", "warn", "drop"] = Field("warn", description="nothing; count them; replace them")
-    confidence: float = Field(0.3, ge=0, le=1, description="least of a pose's joints")
-    margin: float = Field(0.1, ge=0, description="beyond the source's limits: share of a limb's length, radians")
+    confidence: float = Field(0.3, ge=0, le=1, description="least mean of a pose's joints")
+    margin: float = Field(0.02, ge=0, description="how far joints may be off before limbs and angles leave the limits")
     round_trip: float | None = Field(None, gt=0, description="greatest between a pose and its reading off its drawing")
     duplicate: float = Field(0.01, ge=0, description="least between two poses of a shard")
     shot_copy: float = Field(0.02, ge=0, description="least between a pose and a shot")

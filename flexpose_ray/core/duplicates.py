@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from flexpose_ray.core.metrics import joint_distance
+
 BLOCK = 256  # poses compared at a time: bounds the memory where all are alike
+SLACK = 1 + 1e-6  # for rounding: the projections only say which pairs are worth a look
 VIEWS = 8  # projections by which far poses are told apart cheaply
 
 
@@ -39,11 +42,9 @@ def duplicates(
         block = rows[start : start + BLOCK]
         now_NJ2 = poses_NJ2[block]
         now_NV = _seen(now_NJ2, view_VJ2)
-        tree = cKDTree(now_NV)
-        repeats = _near(tree, now_NV, now_NJ2, stay_MV, stay_MJ2, bound)
-        duplicate_N[block[repeats[:, 0]]] = True
-        pairs = tree.query_pairs(bound, p=np.inf, output_type="ndarray")
-        pairs = pairs[_gap(now_NJ2[pairs[:, 0]], now_NJ2[pairs[:, 1]]) < bound]
+        duplicate_N[block[_repeats(now_NV, now_NJ2, stay_MV, stay_MJ2, bound)]] = True
+        pairs = cKDTree(now_NV).query_pairs(bound * SLACK, p=np.inf, output_type="ndarray")
+        pairs = pairs[joint_distance(now_NJ2[pairs[:, 0]], now_NJ2[pairs[:, 1]]) < bound]
         for later, earlier in sorted((max(pair), min(pair)) for pair in pairs.tolist()):
             if stays_N[block[earlier]] and not duplicate_N[block[earlier]]:
                 duplicate_N[block[later]] = True
@@ -52,14 +53,16 @@ def duplicates(
     return duplicate_N
 
 
-def _near(tree: cKDTree, now_NV, now_NJ2, stay_MV, stay_MJ2, bound: float) -> np.ndarray:
-    """Pairs (row of now, row of stay) nearer than ``bound``."""
+def _repeats(
+    now_NV: np.ndarray, now_NJ2: np.ndarray, stay_MV: np.ndarray, stay_MJ2: np.ndarray, bound: float
+) -> np.ndarray:
+    """Rows of now that are nearer than ``bound`` to one that stays."""
     if not len(stay_MV):
-        return np.empty((0, 2), np.int64)
-    found = cKDTree(stay_MV).query_ball_point(now_NV, bound, p=np.inf)
+        return np.empty(0, np.int64)
+    found = cKDTree(stay_MV).query_ball_point(now_NV, bound * SLACK, p=np.inf)
     pairs = [(i, j) for i, near in enumerate(found) for j in near]
     pairs = np.array(pairs, np.int64).reshape(-1, 2)
-    return pairs[_gap(now_NJ2[pairs[:, 0]], stay_MJ2[pairs[:, 1]]) < bound]
+    return pairs[joint_distance(now_NJ2[pairs[:, 0]], stay_MJ2[pairs[:, 1]]) < bound, 0]
 
 
 def _views(poses_NJ2: np.ndarray) -> np.ndarray:
@@ -73,8 +76,3 @@ def _views(poses_NJ2: np.ndarray) -> np.ndarray:
 
 def _seen(poses_NJ2: np.ndarray, view_VJ2: np.ndarray) -> np.ndarray:
     return np.einsum("njx,vjx->nv", poses_NJ2, view_VJ2) / view_VJ2.shape[1]
-
-
-def _gap(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> np.ndarray:
-    gap_NJ2 = a_NJ2 - b_NJ2
-    return np.hypot(gap_NJ2[..., 0], gap_NJ2[..., 1]).mean(-1)

@@ -16,6 +16,7 @@ import torch
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.duplicates import duplicates
 from flexpose_ray.core.limits import PoseLimits
+from flexpose_ray.core.metrics import joint_distance, nearest_distance
 
 REASONS = ("confidence", "limbs", "angles", "round_trip", "duplicate", "copy")
 CHUNK = 64  # poses drawn at a time
@@ -114,7 +115,7 @@ class Gate:
             back_N[rows] = joint_distance(self._read_back(keypoints_NJ2[rows]), keypoints_NJ2[rows])
             reject("round_trip", ~(back_N <= s.round_trip))
         if self.shots_SJ2 is not None:
-            nearest_N = nearest_distance(keypoints_NJ2, self.shots_SJ2)
+            nearest_N = nearest_distance(keypoints_NJ2, self.shots_SJ2).astype(np.float32)
         copy_N = nearest_N < s.shot_copy
         passes_N = (reason_N < 0) & ~copy_N  # a copy is no original of which others were duplicates
         reject("duplicate", duplicates(keypoints_NJ2, kept_MJ2, s.duplicate, reason_N < 0, passes_N))
@@ -122,20 +123,10 @@ class Gate:
         return Verdict(reason_N, nearest_N)
 
     def _read_back(self, keypoints_NJ2: np.ndarray) -> np.ndarray:
-        """beta(alpha(k))."""
-        parts = torch.as_tensor(keypoints_NJ2).split(CHUNK)
-        return np.concatenate([self.read(self.alpha.draw(part))[0] for part in parts] or [keypoints_NJ2])
+        """beta(alpha(k)); OpenCV draws faster than torch on a CPU."""
+        parts = [keypoints_NJ2[i : i + CHUNK] for i in range(0, len(keypoints_NJ2), CHUNK)]
+        return np.concatenate([self.read(self._drawn(part_NJ2))[0] for part_NJ2 in parts] or [keypoints_NJ2])
 
-
-def joint_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> np.ndarray:
-    """Mean distance between the same joints of paired poses, float64 (N,); either side may be a single pose."""
-    gap_NJ2 = np.subtract(a_NJ2, b_NJ2, dtype=np.float64)
-    return np.hypot(gap_NJ2[..., 0], gap_NJ2[..., 1]).mean(-1)
-
-
-def nearest_distance(keypoints_NJ2: np.ndarray, shots_SJ2: np.ndarray) -> np.ndarray:
-    """Mean joint distance of every pose to the nearest shot, float32 (N,), crop units."""
-    nearest_N = np.full(len(keypoints_NJ2), np.inf)
-    for shot_J2 in shots_SJ2:  # shots are a dozen, poses are many
-        np.minimum(nearest_N, joint_distance(keypoints_NJ2, shot_J2), out=nearest_N)
-    return nearest_N.astype(np.float32)
+    def _drawn(self, keypoints_NJ2: np.ndarray) -> torch.Tensor:
+        images_NHWC = torch.as_tensor(np.stack([self.alpha.draw_cv(pose_J2) for pose_J2 in keypoints_NJ2]))
+        return images_NHWC.permute(0, 3, 1, 2).float() / 127.5 - 1

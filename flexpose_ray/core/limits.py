@@ -19,9 +19,11 @@ FIXED = 0.99  # share in one bin from which on an angle is a definition (a neck 
 SMOOTH = (1, 2, 3, 2, 1)  # over bins, so that a small source has no gaps by chance
 TINY = 1e-9
 MOST = 100_000  # source poses that are looked at
+SPREAD = 1.0  # room around the shots' lengths, in standard deviations of theirs
+ROOM = 0.35  # room around a shot's angles, radians
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PoseLimits:
     """Limits of limb lengths and angles, the same on the left and on the right.
 
@@ -54,22 +56,20 @@ class PoseLimits:
         rarity_NP = np.where(seen.clear_NP, rarity_PB[np.arange(len(rarity_PB)), seen.bins_NP], 1.0)
         return cls(skeleton, lengths_F2.astype(np.float32), rarity_PB > np.quantile(rarity_NP.min(1), RARE))
 
-    def widened(self, shots_SJ2: np.ndarray, spread: float = 1.0, room: float = 0.35) -> PoseLimits:
+    def widened(self, shots_SJ2: np.ndarray) -> PoseLimits:
         """Limits that keep the target's shots too, with room around them: shots are evidence that such limbs exist.
 
         Args:
             shots_SJ2: annotated poses, crop units; they count together with their mirror images.
-            spread: room around the shots' lengths, in standard deviations of theirs.
-            room: around every angle of a shot, radians.
         """
         seen = _measure(_both_sides(shots_SJ2, self.skeleton), self.skeleton)
-        more_F = spread * seen.shares_NF.std(0)
+        more_F = SPREAD * seen.shares_NF.std(0)
         low_F = np.minimum(self.lengths_F2[:, 0], seen.shares_NF.min(0) - more_F)
         high_F = np.maximum(self.lengths_F2[:, 1], seen.shares_NF.max(0) + more_F)
         near_PB = np.zeros_like(self.angles_PB)
         rows_S, pairs_S = np.nonzero(seen.clear_NP)
         near_PB[pairs_S, seen.bins_NP[rows_S, pairs_S]] = True
-        near_PB = _way_to_open(near_PB) <= room
+        near_PB = _way_to_open(near_PB) <= ROOM
         lengths_F2 = np.stack([low_F, high_F], 1).astype(np.float32)
         return PoseLimits(self.skeleton, lengths_F2, self.angles_PB | near_PB)
 

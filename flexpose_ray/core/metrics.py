@@ -111,10 +111,7 @@ def nearest_to_shots(a_NJ2: np.ndarray, shots_NJ2: np.ndarray, bound: float = CO
         DataError: no poses or no shots, different joint counts, NaN.
     """
     a_ND, shots_MD = _clouds(a_NJ2, shots_NJ2, least=1)
-    shots_MJ2 = shots_MD.reshape(len(shots_MD), -1, 2)
-    nearest_N = np.full(len(a_ND), np.inf)
-    for shot_J2 in shots_MJ2:  # shots are a dozen, poses are many
-        np.minimum(nearest_N, _joint_distance(a_ND.reshape(-1, *shot_J2.shape), shot_J2), out=nearest_N)
+    nearest_N = nearest_distance(a_ND.reshape(len(a_ND), -1, 2), shots_MD.reshape(len(shots_MD), -1, 2))
     return {
         "mean": float(nearest_N.mean()),
         "median": float(np.median(nearest_N)),
@@ -131,11 +128,21 @@ def mean_joint_error(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> float:
     if np.shape(a_NJ2) != np.shape(b_NJ2):
         raise DataError("paired poses", f"shapes differ: {np.shape(a_NJ2)} and {np.shape(b_NJ2)}")
     a_ND, b_ND = _clouds(a_NJ2, b_NJ2, least=1)
-    return float(_joint_distance(a_ND.reshape(len(a_ND), -1, 2), b_ND.reshape(len(b_ND), -1, 2)).mean())
+    return float(joint_distance(a_ND.reshape(len(a_ND), -1, 2), b_ND.reshape(len(b_ND), -1, 2)).mean())
 
 
-def _joint_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> np.ndarray:
-    return np.sqrt(((a_NJ2 - b_NJ2) ** 2).sum(-1)).mean(-1)
+def joint_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> np.ndarray:
+    """Mean distance between the same joints of paired poses, float64 (N,); either side may be a single pose."""
+    gap_NJ2 = np.subtract(a_NJ2, b_NJ2, dtype=np.float64)
+    return np.hypot(gap_NJ2[..., 0], gap_NJ2[..., 1]).mean(-1)
+
+
+def nearest_distance(a_NJ2: np.ndarray, shots_NJ2: np.ndarray) -> np.ndarray:
+    """Mean joint distance of every pose to the nearest shot, float64 (N,)."""
+    nearest_N = np.full(len(a_NJ2), np.inf)
+    for shot_J2 in shots_NJ2:  # shots are a dozen, poses are many
+        np.minimum(nearest_N, joint_distance(a_NJ2, shot_J2), out=nearest_N)
+    return nearest_N
 
 
 def _clouds(a_NJ2: np.ndarray, b_NJ2: np.ndarray, least: int = 2) -> tuple[np.ndarray, np.ndarray]:

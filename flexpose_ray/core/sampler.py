@@ -9,6 +9,7 @@ from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.latents import latents
+from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.transfer import Transfer
 
 
