@@ -164,10 +164,10 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
 
 
 def test_options_are_set_by_path_and_read_as_yaml(recipe_file):
-    options = ["pretrain.alpha.size=32", "adapt.layers=[1, 3]", "pretrain.augment_target=null", "generate.images=true"]
+    options = ["pretrain.alpha.size=32", "adapt.layers=[1, 3]", "pretrain.augment_target=null", "generate.images=webp"]
     recipe = load_recipe(recipe_file({"pretrain": {"kimg": 7}}), [*options, "target.poses=table:a=b.csv", "name=other"])
     assert (recipe.pretrain.alpha.size, recipe.pretrain.kimg, recipe.adapt.layers) == (32, 7, (1, 3))
-    assert (recipe.pretrain.augment_target, recipe.generate.images) == (None, True)
+    assert (recipe.pretrain.augment_target, recipe.generate.images) == (None, "webp")
     assert (recipe.target.poses, recipe.name) == ("table:a=b.csv", "other")
     assert load_recipe(recipe_file(), ["pretrain.lr=1e-3"]).pretrain.lr == 0.001
     assert load_recipe(recipe_file(), ["adapt.steps=1", "adapt.steps=2"]).adapt.steps == 2

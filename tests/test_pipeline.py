@@ -17,9 +17,10 @@ import yaml
 
 from flexpose_ray.cli import main
 from flexpose_ray.engine.evaluate import LABELS, YOURS
-from flexpose_ray.io.manifest import iter_shards, verify
+from flexpose_ray.io.manifest import iter_shards
 from flexpose_ray.io.poses import read_poses
 from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.io.verify import verify
 from flexpose_ray.pipeline import PAPER, UNADAPTED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
