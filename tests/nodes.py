@@ -46,7 +46,7 @@ class Nodes:
         (self.head,) = self._all()
 
     def raylets(self, count: int) -> list[psutil.Process]:
-        """The nodes that work, one CPU each, after starting as many as are missing."""
+        """The nodes that work, two CPUs each, after starting as many as are missing."""
         self.start(count - len(self._working()))
         while self.awaited:
             self._answer()
@@ -93,7 +93,7 @@ def _keep() -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
     print(cluster.address, file=answers, flush=True)
     for _ in sys.stdin:
-        cluster.add_node(num_cpus=1, **memory)
+        cluster.add_node(num_cpus=2, **memory)
         print("there", file=answers, flush=True)
     cluster.shutdown()
 

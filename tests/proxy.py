@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import random
 import socket
 import struct
@@ -16,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import psutil
 
+ANSWERS = {"500": "InternalError", "503": "SlowDown", "504": "GatewayTimeout"}
 HOP_BY_HOP = {"connection", "expect", "keep-alive", "transfer-encoding"}
 
 
@@ -56,6 +58,10 @@ class Hook:
 
     def after(self, request: Request) -> None:
         """The server has answered, the client has not seen it."""
+
+    def body(self, request: Request, data: bytes) -> bytes:
+        """What the client gets for the server's ``data``."""
+        return data
 
 
 class Proxy:
@@ -101,6 +107,11 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             super().finish()
 
+    def handle_expect_100(self) -> bool:
+        super().handle_expect_100()
+        self.wfile.flush()  # or the client would wait a second for the leave to send its body
+        return True
+
     def log_message(self, *_) -> None:
         pass
 
@@ -116,6 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.proxy.hook.before(request)
             status, headers, data = self._forward(body)
             self.proxy.hook.after(request)
+            data = self.proxy.hook.body(request, data)
         except Dropped:
             self._reset()
             return
@@ -211,38 +223,37 @@ class Weather(Hook):
         seed: which of them, and how.
 
     Attributes:
-        harmed: how many of every kind.
+        harmed: the kind of harm of every call that met any.
     """
 
     share: float
     seed: int
-    harmed: dict[str, int] = field(default_factory=dict)
+    harmed: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self):
-        self.random = random.Random(self.seed)
-        self.planned: dict[int, str] = {}
+        self.random, self.kinds = random.Random(self.seed), itertools.cycle(("500", "reset", "503", "stall", "504"))
 
     def before(self, request: Request) -> None:
-        kind = self._draw(("500", "503", "504", "stall", "reset"))
-        if kind in ("500", "503", "504"):
-            raise Answer(int(kind), {"500": "InternalError", "503": "SlowDown", "504": "GatewayTimeout"}[kind])
+        kind = self._draw(self.kinds)
+        if kind in ANSWERS:
+            raise Answer(int(kind), ANSWERS[kind])
         if kind == "stall":
-            time.sleep(2)
+            time.sleep(1)
         if kind:
             raise Dropped
 
     def after(self, request: Request) -> None:
-        if self._draw(("lost answer",)):
+        if self._draw(itertools.repeat("lost answer")):
             raise Dropped
 
-    def _draw(self, kinds: tuple[str, ...]) -> str | None:
+    def _draw(self, kinds: Iterator[str]) -> str | None:
+        """A kind of harm for this call, or None; half of the share falls before and half after the server's answer."""
         with self.lock:
             if self.random.random() >= self.share / 2:
                 return None
-            kind = self.random.choice(kinds)
-            self.harmed[kind] = self.harmed.get(kind, 0) + 1
-            return kind
+            self.harmed.append(next(kinds))
+            return self.harmed[-1]
 
 
 def _wait_dead(victim: psutil.Process) -> None:

@@ -125,6 +125,12 @@ class Radosgw:
         self._spawn("radosgw", "-n", "client.rgw")
         self._wait()
 
+    def limit(self, bucket: str, objects: int) -> None:
+        """Let ``bucket`` hold no more objects than that."""
+        quota = "radosgw-admin", "-n", "client.rgw", "quota"
+        self._run(*quota, "set", "--quota-scope", "bucket", "--bucket", bucket, "--max-objects", objects)
+        self._run(*quota, "enable", "--quota-scope", "bucket", "--bucket", bucket)
+
     def _spawn(self, *command: str) -> None:
         with open(self.folder / "log" / f"{command[0]}.out", "ab") as log:
             watched = ["setpriv", "--pdeathsig", "KILL", *command, "-f"]  # even if the tests are killed, none stays

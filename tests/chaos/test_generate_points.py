@@ -6,15 +6,14 @@ All talk to the S3 server through a proxy, which holds the request of that point
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import psutil
 import pytest
 
 from flexpose_ray.io.store import open_store
-from tests.chaos.generation import SHARDS, Command, Contents, assert_sound, contents
+from tests.chaos.generation import SHARDS, Command, Contents, assert_sound
 from tests.nodes import Nodes
-from tests.proxy import Hook, Proxy, Request, Trap
+from tests.proxy import Proxy, Request, Trap
 
 POINTS = {  # method, key, and whether the server has answered already
     "before render": ("GET", r"model/.+", False),
@@ -23,28 +22,6 @@ POINTS = {  # method, key, and whether the server has answered already
     "after commit": ("PUT", r"commits/.+", True),
     "before manifest": ("PUT", r"manifests/.+", False),
 }
-
-
-@pytest.fixture(scope="module")
-def proxy(s3_server: str) -> Iterator[Proxy]:
-    with Proxy(s3_server).running() as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-def nodes(proxy: Proxy, ray_folder: str) -> Iterator[Nodes]:
-    nodes = Nodes(ray_folder, {"AWS_ENDPOINT_URL": proxy.url})
-    yield nodes
-    nodes.end()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(nodes: Nodes, tiny_generator: str, tmp_path_factory) -> Contents:
-    uri = str(tmp_path_factory.mktemp("undisturbed"))
-    nodes.raylets(2)
-    command = Command(tiny_generator, uri, nodes.env)
-    assert command.start().end() == 0, command.told
-    return contents(open_store(uri))
 
 
 def is_worker(process: psutil.Process) -> bool:
@@ -83,7 +60,6 @@ def test_killed_at(
     proxy.hook = trap = Trap(here, sender, answered, victims[victim])
     command.start()
     status = command.end()
-    proxy.hook = Hook()
     assert trap.killed is not None, f"the trap did not spring: {command.told}"
     if victim == "raylet":
         assert trap.killed in raylets

@@ -7,6 +7,7 @@ import os
 import pickle
 import socket
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,6 +16,8 @@ from botocore.exceptions import ClientError
 from flexpose_ray.core.errors import StorageError
 from flexpose_ray.io import s3 as s3_module
 from flexpose_ray.io.store import LocalStore, MissingKeyError, Store, open_store
+from tests.proxy import Answer, Dropped, Hook, Proxy, Request
+from tests.radosgw import Radosgw
 
 
 def test_put_get_list_exists_delete(store: Store):
@@ -161,6 +164,63 @@ def test_missing_credentials(s3_server, monkeypatch):
         open_store("s3://bucket/x").list()
 
 
+def test_a_listing_goes_on_where_a_page_failed(s3_uri: str, s3_server: str, monkeypatch):
+    class FirstTry(Hook):
+        asked, failed = 0, set()
+
+        def before(self, request: Request) -> None:
+            if request.query not in self.failed:
+                self.failed.add(request.query)
+                raise Answer(503, "SlowDown")
+            self.asked += 1
+
+    store = open_store(s3_uri)
+    for i in range(5):
+        store.put(f"k/{i}", b"")
+    with Proxy(s3_server).running() as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        behind = open_store(s3_uri)
+        list_all = behind.client.list_objects_v2
+        monkeypatch.setattr(behind.client, "list_objects_v2", lambda **at: list_all(**at, MaxKeys=2))
+        proxy.hook = failing = FirstTry()
+        assert list(behind.iter_keys("k/")) == [f"k/{i}" for i in range(5)]
+    assert failing.asked == len(failing.failed) == 3, "a page was read twice"
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(s3_uri: str, s3_server: str, monkeypatch):
+    class Halving(Hook):
+        calls = 0
+
+        def body(self, request: Request, data: bytes) -> bytes:
+            self.calls += 1
+            return data[: len(data) // 2] if self.calls == 1 else data
+
+    open_store(s3_uri).put("k", b"1")
+    with Proxy(s3_server).running() as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        proxy.hook = halving = Halving()
+        assert open_store(s3_uri).list() == ["k"] and halving.calls == 2
+
+
+def test_a_server_that_says_nothing_counts_as_away(s3_uri: str, s3_server: str, monkeypatch):
+    class Silence(Hook):
+        calls = 0
+
+        def before(self, request: Request) -> None:
+            self.calls += 1
+            if self.calls == 1:
+                time.sleep(5)
+                raise Dropped
+
+    monkeypatch.setattr(s3_module, "READ_S", 0.5)
+    with Proxy(s3_server).running() as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        proxy.hook, began = Silence(), time.monotonic()
+        open_store(s3_uri).put("k", b"1")
+        assert time.monotonic() - began < 5
+    assert open_store(s3_uri).get("k") == b"1"
+
+
 class Answers:
     """An S3 client whose put answers as told, then succeeds."""
 
@@ -195,6 +255,7 @@ def test_a_failure_that_passes_is_tried_again():
         ((403, "SignatureDoesNotMatch"), "credentials refused"),
         ((403, "AccessDenied"), "access denied"),
         ((507, "InsufficientStorage"), "no space left"),
+        ((403, "QuotaExceeded"), "no space left"),
         ((501, "NotImplemented"), "answered 501 NotImplemented"),
     ],
 )
@@ -203,6 +264,21 @@ def test_a_failure_that_stays_is_not(answer: tuple[int, str], told: str):
     with pytest.raises(StorageError, match=f"s3://bucket/x/k: .*{told}"):
         _s3_store(client).put("k", b"")
     assert client.calls == 1
+
+
+def test_a_server_without_conditional_writes_is_told_as_such():
+    with pytest.raises(StorageError, match=r"s3://bucket/x: .*no conditional writes.*or a folder"):
+        _s3_store(Answers((501, "NotImplemented"))).put_if_absent("k", b"")
+
+
+@pytest.mark.slow
+def test_a_full_bucket_of_a_real_server(radosgw: Radosgw, radosgw_uri: str):
+    store = open_store(radosgw_uri)
+    radosgw.limit(store.bucket, objects=1)
+    store.put("k", b"1")
+    with pytest.raises(StorageError, match=r"no space left.*free some space"):
+        for i in range(100):  # the server counts now and then
+            store.put(f"more/{i}", b"1")
 
 
 def test_patience_ends():

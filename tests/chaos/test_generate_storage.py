@@ -1,0 +1,171 @@
+"""Storage that fails, fills up or dies under a generation, and two drivers at once: the same bytes at the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from flexpose_ray.io.manifest import ShardId, committed, read_commits, read_log, read_manifest
+from flexpose_ray.io.store import TEMP_PREFIX, open_store
+from flexpose_ray.io.verify import verify
+from tests.chaos.generation import COUNT, SHARD_SIZE, SHARDS, Command, Contents, assert_sound
+from tests.nodes import Nodes
+from tests.proxy import Dropped, Hook, Proxy, Request, Weather
+from tests.radosgw import Radosgw
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+PAGE = 4096  # in which tmpfs counts
+
+
+class Meeting(Hook):
+    """Holds commits back until two drivers have asked which shards there are, so that both have them all to render."""
+
+    def __init__(self):
+        self.lists, self.both = 0, threading.Event()
+
+    def after(self, request: Request) -> None:
+        if request.method == "GET" and re.search(r"prefix=[^&]*commits%2F", request.query):
+            self.lists += 1
+            if self.lists == 2:
+                self.both.set()
+
+    def before(self, request: Request) -> None:
+        if request.method == "PUT" and "/commits/" in request.path:
+            assert self.both.wait(120)
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_two_drivers_at_once_make_one_data_set(
+    kind: str, nodes: Nodes, proxy: Proxy, undisturbed: Contents, tiny_generator: str, tmp_path: Path, s3_uri: str
+):
+    uri = s3_uri if kind == "s3" else str(tmp_path / "shared")
+    proxy.hook = meeting = Meeting()
+    nodes.raylets(2)
+    drivers = [Command(tiny_generator, uri, nodes.env).start() for _ in range(2)]
+    assert [driver.end() for driver in drivers] == [0, 0], [driver.told for driver in drivers]
+    store = open_store(uri)
+    if kind == "s3":
+        assert meeting.both.is_set()
+        assert [note["poses"] for note in read_log(store)] == [COUNT, COUNT], "one of them had nothing to do"
+    assert_sound(store, undisturbed)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_fifth_of_the_calls_fails(
+    seed: int, nodes: Nodes, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str
+):
+    nodes.raylets(2)
+    proxy.hook = weather = Weather(0.2, seed)
+    command = Command(tiny_generator, s3_uri, nodes.env)
+    assert command.start().end() == 0, command.told
+    assert {"500", "503", "reset", "stall", "lost answer"} <= set(weather.harmed)
+    assert_sound(open_store(s3_uri), undisturbed)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Gives a disk of so many bytes, and another size to the same disk later."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def resize(size: int) -> Path:
+        remount = "remount," if disk.is_mount() else ""
+        command = ["mount", "-t", "tmpfs", "-o", f"{remount}size={size}", "tmpfs", str(disk)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no small disk possible here: {done.stderr.strip()}")
+        return disk
+
+    yield resize
+    if disk.is_mount():
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("full_at", ["model/", "shards/|commits/"])
+def test_a_full_disk_is_told_and_room_made_later_ends_the_run(
+    full_at: str, nodes: Nodes, undisturbed: Contents, tiny_generator: str, full_disk: Callable[[int], Path]
+):
+    pages = {key: -(-len(data) // PAGE) for key, data in undisturbed.items()}
+    size = pages["run.json"] + sum(n for key, n in pages.items() if key.startswith("model/"))
+    size += 5 if full_at != "model/" else -1
+    disk = full_disk(size * PAGE)
+    store, command = open_store(disk / "set"), Command(tiny_generator, str(disk / "set"), nodes.env)
+    nodes.raylets(2)
+    assert command.start().end() == 2
+    *progress, told = command.told.splitlines()
+    assert re.search(rf"^flexpose generate: {disk}/set/({full_at}).*: No space left on device \(free some space", told)
+    assert all(re.search(r"\d of \d+ poses", line) for line in progress), command.told
+    assert store.list("manifests/") == [], "readers see a data set that is not whole"
+    assert not [path for path in disk.rglob("*") if path.name.startswith(TEMP_PREFIX)]
+    for commit in read_commits(store, sorted(committed(store))):
+        assert store.get(commit["shard"]) == undisturbed[commit["shard"]], "committed, but not whole"
+
+    full_disk(64 * 2**20)
+    assert command.start().end() == 0, command.told
+    assert_sound(store, undisturbed)
+
+
+@pytest.fixture
+def real_uri(radosgw_uri: str, radosgw: Radosgw, proxy: Proxy) -> Iterator[str]:
+    """A place on the real server, to which the proxy leads for this test."""
+    proxy.address = urlsplit(radosgw.url).netloc
+    yield radosgw_uri
+    if not radosgw.daemons:  # the test failed before it had started them again
+        radosgw.restart()
+
+
+def test_a_data_set_grows_on_a_real_server(nodes: Nodes, undisturbed: Contents, tiny_generator: str, real_uri: str):
+    store = open_store(real_uri)
+    nodes.raylets(2)
+    for count in (COUNT // 2 - 3, COUNT):  # the first one ends with a short shard
+        command = Command(tiny_generator, real_uri, nodes.env, count)
+        assert command.start().end() == 0, command.told
+        assert verify(store) == []
+    manifest = read_manifest(store)
+    assert manifest["version"] == 2 and manifest["count"] == COUNT
+    short = ShardId((COUNT // 2 - 3) // SHARD_SIZE, (COUNT // 2 - 3) % SHARD_SIZE)
+    assert committed(store) == {short, *(ShardId(i, SHARD_SIZE) for i in range(SHARDS))}
+    shards = {key: data for key, data in undisturbed.items() if key.startswith(("shards/", "commits/", "model/"))}
+    assert {key: store.get(key) for key in shards} == shards
+
+
+def test_a_server_that_dies_under_a_run_and_comes_back(
+    nodes: Nodes, proxy: Proxy, radosgw: Radosgw, undisturbed: Contents, tiny_generator: str, real_uri: str
+):
+    nodes.raylets(2)
+    proxy.hook = cut = PowerCut(radosgw)
+    command = Command(tiny_generator, real_uri, nodes.env).start()
+    assert cut.fell.wait(240), command.told
+    time.sleep(2)
+    assert command.process.poll() is None, "ended while its storage was away"
+    radosgw.restart()
+    assert command.end() == 0, command.told
+    assert_sound(open_store(real_uri), undisturbed)
+
+
+class PowerCut(Hook):
+    """Kills the server after the second commit, before anybody hears of it."""
+
+    def __init__(self, server: Radosgw):
+        self.server, self.commits, self.lock, self.fell = server, 0, threading.Lock(), threading.Event()
+
+    def after(self, request: Request) -> None:
+        if request.method == "PUT" and "/commits/" in request.path:
+            with self.lock:
+                self.commits += 1
+                if self.commits != 2:
+                    return
+                self.server.kill()
+                self.fell.set()
+            raise Dropped
