@@ -1,10 +1,10 @@
-"""Generated data sets, read back."""
+"""The first poses of a generated data set, for what wants a few thousand of them at once."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from flexpose_ray.io.manifest import iter_shards
+from flexpose_ray.io.dataset import PoseDataset
 from flexpose_ray.io.store import Store
 
 
@@ -15,10 +15,4 @@ def first_poses(store: Store, count: int) -> np.ndarray:
         StorageError: no data set there.
         DataError: a shard is damaged.
     """
-    parts, have = [], 0
-    for shard in iter_shards(store):
-        parts.append(shard["keypoints"])
-        have += len(parts[-1])
-        if have >= count:
-            break
-    return np.concatenate(parts)[:count]
+    return np.concatenate([block["keypoints"] for block in PoseDataset(store).blocks(0, count, images=False)])
