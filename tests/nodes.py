@@ -41,24 +41,16 @@ class Nodes:
         self.keeper = psutil.Popen(
             [sys.executable, __file__], env=self.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self.awaited = 0
         self.env["RAY_ADDRESS"] = self._answer()
         (self.head,) = self._all()
 
     def raylets(self, count: int) -> list[psutil.Process]:
         """The nodes that work, two CPUs each, after starting as many as are missing."""
-        self.start(count - len(self._working()))
-        while self.awaited:
-            self._answer()
-            self.awaited -= 1
-        return self._working()
-
-    def start(self, count: int) -> None:
-        """Start nodes, and wait for none of them."""
-        for _ in range(count):
+        for _ in range(count - len(self._working())):
             self.keeper.stdin.write("one more\n")
             self.keeper.stdin.flush()
-            self.awaited += 1
+            self._answer()
+        return self._working()
 
     def end(self) -> None:
         """End all nodes."""

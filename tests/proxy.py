@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import http.client
-import itertools
-import random
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 import psutil
 
-ANSWERS = {"500": "InternalError", "503": "SlowDown", "504": "GatewayTimeout"}
 HOP_BY_HOP = {"connection", "expect", "keep-alive", "transfer-encoding"}
 
 
@@ -169,96 +165,3 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-
-
-@dataclass
-class Trap(Hook):
-    """Kills a process at one request, the first that ``at`` names, and drops that request's connection.
-
-    Args:
-        at: whether this is such a request.
-        sender: whether this is a process whose request it is.
-        answered: whether the server answers first.
-        victim: the process to kill, from the one that sent the request.
-
-    Attributes:
-        killed: the victim, once the trap has sprung and the victim is dead.
-    """
-
-    at: Callable[[Request], bool]
-    sender: Callable[[psutil.Process], bool]
-    answered: bool
-    victim: Callable[[psutil.Process], psutil.Process]
-    killed: psutil.Process | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def before(self, request: Request) -> None:
-        if not self.answered:
-            self._spring(request)
-
-    def after(self, request: Request) -> None:
-        if self.answered:
-            self._spring(request)
-
-    def _spring(self, request: Request) -> None:
-        if self.killed or not self.at(request):
-            return
-        with self.lock:
-            client = None if self.killed else request.client()
-            if client is None or not self.sender(client):
-                return
-            victim = self.victim(client)
-            victim.kill()
-            _wait_dead(victim)
-            self.killed = victim
-        raise Dropped
-
-
-@dataclass
-class Weather(Hook):
-    """Harms a share of the calls: errors of the server, stalls, and resets before and after the server's answer.
-
-    Args:
-        share: how many of the calls.
-        seed: which of them, and how.
-
-    Attributes:
-        harmed: the kind of harm of every call that met any.
-    """
-
-    share: float
-    seed: int
-    harmed: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self):
-        self.random, self.kinds = random.Random(self.seed), itertools.cycle(("500", "reset", "503", "stall", "504"))
-
-    def before(self, request: Request) -> None:
-        kind = self._draw(self.kinds)
-        if kind in ANSWERS:
-            raise Answer(int(kind), ANSWERS[kind])
-        if kind == "stall":
-            time.sleep(1)
-        if kind:
-            raise Dropped
-
-    def after(self, request: Request) -> None:
-        if self._draw(itertools.repeat("lost answer")):
-            raise Dropped
-
-    def _draw(self, kinds: Iterator[str]) -> str | None:
-        """A kind of harm for this call, or None; half of the share falls before and half after the server's answer."""
-        with self.lock:
-            if self.random.random() >= self.share / 2:
-                return None
-            self.harmed.append(next(kinds))
-            return self.harmed[-1]
-
-
-def _wait_dead(victim: psutil.Process) -> None:
-    """Until the kernel has ended it; its parent may take its time to reap what is left."""
-    deadline = time.monotonic() + 30
-    while victim.is_running() and victim.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, f"{victim} survives a SIGKILL"
-        time.sleep(0.01)

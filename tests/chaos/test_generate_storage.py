@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,30 +16,14 @@ import pytest
 from flexpose_ray.io.manifest import ShardId, committed, read_commits, read_log, read_manifest
 from flexpose_ray.io.store import TEMP_PREFIX, open_store
 from flexpose_ray.io.verify import verify
+from tests.chaos.faults import Meeting, PowerCut, Weather
 from tests.chaos.generation import COUNT, SHARD_SIZE, SHARDS, Command, Contents, assert_sound
 from tests.nodes import Nodes
-from tests.proxy import Dropped, Hook, Proxy, Request, Weather
+from tests.proxy import Proxy
 from tests.radosgw import Radosgw
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PAGE = 4096  # in which tmpfs counts
-
-
-class Meeting(Hook):
-    """Holds commits back until two drivers have asked which shards there are, so that both have them all to render."""
-
-    def __init__(self):
-        self.lists, self.both = 0, threading.Event()
-
-    def after(self, request: Request) -> None:
-        if request.method == "GET" and re.search(r"prefix=[^&]*commits%2F", request.query):
-            self.lists += 1
-            if self.lists == 2:
-                self.both.set()
-
-    def before(self, request: Request) -> None:
-        if request.method == "PUT" and "/commits/" in request.path:
-            assert self.both.wait(120)
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
@@ -152,20 +135,3 @@ def test_a_server_that_dies_under_a_run_and_comes_back(
     radosgw.restart()
     assert command.end() == 0, command.told
     assert_sound(open_store(real_uri), undisturbed)
-
-
-class PowerCut(Hook):
-    """Kills the server after the second commit, before anybody hears of it."""
-
-    def __init__(self, server: Radosgw):
-        self.server, self.commits, self.lock, self.fell = server, 0, threading.Lock(), threading.Event()
-
-    def after(self, request: Request) -> None:
-        if request.method == "PUT" and "/commits/" in request.path:
-            with self.lock:
-                self.commits += 1
-                if self.commits != 2:
-                    return
-                self.server.kill()
-                self.fell.set()
-            raise Dropped

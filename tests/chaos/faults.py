@@ -1,0 +1,150 @@
+"""What tests do to a generation by way of the proxy: kill at a request, break the network, cut the server's power."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psutil
+
+from tests.proxy import Answer, Dropped, Hook, Request
+from tests.radosgw import Radosgw
+
+ANSWERS = {"500": "InternalError", "503": "SlowDown", "504": "GatewayTimeout"}
+
+
+@dataclass
+class Trap(Hook):
+    """Kills processes at one request, the first that ``at`` names, and drops that request's connection.
+
+    Args:
+        at: whether this is such a request.
+        sender: whether this is a process whose request it is.
+        answered: whether the server answers first.
+        victims: the processes to kill, from the one that sent the request.
+
+    Attributes:
+        killed: the victims, once the trap has sprung and they are dead.
+    """
+
+    at: Callable[[Request], bool]
+    sender: Callable[[psutil.Process], bool]
+    answered: bool
+    victims: Callable[[psutil.Process], list[psutil.Process]]
+    killed: list[psutil.Process] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def before(self, request: Request) -> None:
+        if not self.answered:
+            self._spring(request)
+
+    def after(self, request: Request) -> None:
+        if self.answered:
+            self._spring(request)
+
+    def _spring(self, request: Request) -> None:
+        if self.killed or not self.at(request):
+            return
+        with self.lock:
+            client = None if self.killed else request.client()
+            if client is None or not self.sender(client):
+                return
+            victims = self.victims(client)
+            for victim in victims:
+                with suppress(psutil.NoSuchProcess):
+                    victim.kill()
+            for victim in victims:
+                _wait_dead(victim)
+            self.killed = victims
+        raise Dropped
+
+
+@dataclass
+class Weather(Hook):
+    """Harms a share of the calls: errors of the server, stalls, and resets before and after the server's answer.
+
+    Args:
+        share: how many of the calls.
+        seed: which of them, and how.
+
+    Attributes:
+        harmed: the kind of harm of every call that met any.
+    """
+
+    share: float
+    seed: int
+    harmed: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self):
+        self.random, self.kinds = random.Random(self.seed), itertools.cycle(("500", "reset", "503", "stall", "504"))
+
+    def before(self, request: Request) -> None:
+        kind = self._draw(self.kinds)
+        if kind in ANSWERS:
+            raise Answer(int(kind), ANSWERS[kind])
+        if kind == "stall":
+            time.sleep(1)
+        if kind:
+            raise Dropped
+
+    def after(self, request: Request) -> None:
+        if self._draw(itertools.repeat("lost answer")):
+            raise Dropped
+
+    def _draw(self, kinds: Iterator[str]) -> str | None:
+        """A kind of harm for this call, or None; half of the share falls before and half after the server's answer."""
+        with self.lock:
+            if self.random.random() >= self.share / 2:
+                return None
+            self.harmed.append(next(kinds))
+            return self.harmed[-1]
+
+
+class Meeting(Hook):
+    """Holds commits back until two drivers have asked which shards there are, so that both have them all to render."""
+
+    def __init__(self):
+        self.lists, self.both = 0, threading.Event()
+
+    def after(self, request: Request) -> None:
+        if request.method == "GET" and re.search(r"prefix=[^&]*commits%2F", request.query):
+            self.lists += 1
+            if self.lists == 2:
+                self.both.set()
+
+    def before(self, request: Request) -> None:
+        if request.method == "PUT" and "/commits/" in request.path:
+            assert self.both.wait(120)
+
+
+class PowerCut(Hook):
+    """Kills the server after the second commit, before anybody hears of it."""
+
+    def __init__(self, server: Radosgw):
+        self.server, self.commits, self.lock, self.fell = server, 0, threading.Lock(), threading.Event()
+
+    def after(self, request: Request) -> None:
+        if request.method == "PUT" and "/commits/" in request.path:
+            with self.lock:
+                self.commits += 1
+                if self.commits != 2:
+                    return
+                self.server.kill()
+                self.fell.set()
+            raise Dropped
+
+
+def _wait_dead(victim: psutil.Process) -> None:
+    """Until the kernel has ended it; its parent may take its time to reap what is left."""
+    deadline = time.monotonic() + 30
+    with suppress(psutil.NoSuchProcess):
+        while victim.is_running() and victim.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, f"{victim} survives a SIGKILL"
+            time.sleep(0.01)
