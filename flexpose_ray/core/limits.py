@@ -79,14 +79,14 @@ class PoseLimits:
         Args:
             poses_NJ2: crop units; one that is not finite breaks all limits.
             margin: how far joints may be off, crop units: a length outside by no more passes, and an angle that such
-                steps of the limbs' ends would turn into the limits. Short limbs are thus allowed more.
+                steps of the limbs' ends would turn into the limits. Shorter limbs are thus allowed more.
         """
         seen = _measure(poses_NJ2, self.skeleton)
         low_F, high_F = self.lengths_F2.T
         slack_NF = margin / seen.units_NF
         fits_NF = (seen.shares_NF >= low_F - slack_NF) & (seen.shares_NF <= high_F + slack_NF)
         way_PB = _way_to_open(self.angles_PB)
-        fits_NP = way_PB[np.arange(len(way_PB)), seen.bins_NP] <= margin * seen.turn_NP
+        fits_NP = ~seen.clear_NP | (way_PB[np.arange(len(way_PB)), seen.bins_NP] <= margin * seen.turn_NP)
         return ~fits_NF.all(1), ~fits_NP.all(1)
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -151,10 +151,7 @@ def _rarity(bins_N: np.ndarray) -> np.ndarray:
     smooth_B = sum(weight * np.roll(count_B, i - reach) for i, weight in enumerate(SMOOTH))
     if count_B.max() > FIXED * count_B.sum():
         return np.ones(BINS)
-    order_B = smooth_B.argsort(kind="stable")
-    rarity_B = np.empty(BINS)
-    rarity_B[order_B] = smooth_B[order_B].cumsum() / max(smooth_B.sum(), 1e-12)
-    return rarity_B
+    return (smooth_B <= smooth_B[:, None]) @ smooth_B / max(smooth_B.sum(), 1.0)
 
 
 def _way_to_open(open_PB: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.core.skeleton import BODY_15
 from flexpose_ray.core.transfer import Transfer
-from flexpose_ray.io.models import load_generator, load_sampler, save_adapted, save_generator
+from flexpose_ray.io.models import copy_model, load_generator, load_sampler, save_adapted, save_generator
 from flexpose_ray.io.store import Store, open_store
 from flexpose_ray.io.weights import read_model, write_model
 
@@ -142,3 +142,120 @@ def test_what_is_written_is_safetensors_and_json_only(tmp_path):
     assert names[0].endswith(".safetensors")
     assert len(names) == 2
     assert json.loads(open_store(tmp_path / "base").get("model.json"))["format"] == 1
+
+
+# ----- what the gate needs
+
+
+def test_limits_and_shots_travel_with_the_models(store: Store, tmp_path):
+    base_digest = saved(tmp_path / "base")
+    adapted(store.uri, tmp_path / "base", base_digest)
+    for sampler, shots_SJ2 in ((load_sampler(str(tmp_path / "base")), None), (load_sampler(store.uri), SHOTS)):
+        np.testing.assert_array_equal(sampler.limits.lengths_F2, LIMITS.lengths_F2)
+        np.testing.assert_array_equal(sampler.limits.angles_PB, LIMITS.angles_PB)
+        np.testing.assert_array_equal(sampler.shots_SJ2, shots_SJ2)
+
+
+def test_models_of_a_version_without_them_are_refused(tmp_path):
+    uri = str(tmp_path / "base")
+    adapted(tmp_path / "adapted", uri, saved(uri))
+    model = read_model(str(tmp_path / "adapted"))
+    transfer = {name: t for name, t in model.tensors.items() if name != "gate.shots"}
+    write_model(str(tmp_path / "adapted"), "adapted", model.config, transfer, model.card)
+    with pytest.raises(WeightsError, match=r"gate\.shots is missing \(adapt again"):
+        load_sampler(str(tmp_path / "adapted"))
+    model = read_model(uri)
+    tensors = {name: t for name, t in model.tensors.items() if name != "gate.lengths"}
+    write_model(uri, "generator", model.config, tensors, {})
+    with pytest.raises(WeightsError, match=r"gate\.lengths is missing \(.*pretrain again"):
+        load_generator(uri)
+
+
+# ----- copies
+
+
+def model_of(kind, folder):
+    """URI of a model of that kind, and what its samples are."""
+    digest = saved(folder / "base")
+    if kind == "adapted":
+        adapted(folder / "adapted", folder / "base", digest)
+        return str(folder / "adapted")
+    return str(folder / "base")
+
+
+def contents(store):
+    return {key: store.get(key) for key in store.list()}
+
+
+@pytest.mark.parametrize("kind", ["generator", "adapted"])
+def test_a_copy_needs_nothing_else_and_is_the_same_model(kind, store: Store, tmp_path):
+    uri = model_of(kind, tmp_path / "made")
+    original = load_sampler(uri)
+    wanted, _ = original.sample(5, INDICES)
+    assert copy_model(uri, store) == original.digest
+    shutil.rmtree(tmp_path / "made")
+    copy = load_sampler(store.uri)
+    assert copy.digest == original.digest
+    np.testing.assert_array_equal(copy.sample(5, INDICES)[0], wanted)
+    np.testing.assert_array_equal(copy.shots_SJ2, original.shots_SJ2)
+    assert len(store.list()) == (4 if kind == "adapted" else 2)
+
+
+@pytest.mark.parametrize("kind", ["generator", "adapted"])
+def test_a_second_copy_writes_nothing(kind, store: Store, tmp_path, monkeypatch):
+    uri = model_of(kind, tmp_path / "made")
+    digest = copy_model(uri, store)
+    before = contents(store)
+
+    def refuse(self, key, data):
+        raise AssertionError(f"{key} was written again")
+
+    monkeypatch.setattr(type(store), "put", refuse)
+    assert copy_model(uri, store) == digest
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize("kind", ["generator", "adapted"])
+def test_copies_are_the_same_bytes_wherever_they_lie_and_of_what(kind, tmp_path):
+    uri = model_of(kind, tmp_path / "made")
+    stores = [open_store(tmp_path / name) for name in ("one", "two", "copy of a copy")]
+    for store, of in zip(stores, (uri, uri, stores[0].uri), strict=True):
+        copy_model(of, store)
+    assert contents(stores[0]) == contents(stores[1]) == contents(stores[2])
+    assert str(tmp_path).encode() not in b"".join(contents(stores[0]).values())
+
+
+def test_a_copy_that_has_moved_still_loads(tmp_path):
+    uri = model_of("adapted", tmp_path / "made")
+    wanted, _ = load_sampler(uri).sample(5, INDICES)
+    copy_model(uri, open_store(tmp_path / "here" / "model"))
+    shutil.rmtree(tmp_path / "made")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    np.testing.assert_array_equal(load_sampler(str(tmp_path / "there" / "model")).sample(5, INDICES)[0], wanted)
+
+
+@pytest.mark.parametrize("lost", ["model.json", "base/model.json", ".safetensors"])
+def test_a_copy_that_lost_a_part_is_made_whole(lost, store: Store, tmp_path):
+    uri = model_of("adapted", tmp_path / "made")
+    digest = copy_model(uri, store)
+    before = contents(store)
+    store.delete(next(key for key in before if key.endswith(lost)))
+    assert copy_model(uri, store) == digest
+    assert contents(store) == before
+
+
+def test_another_model_is_not_copied_over(store: Store, tmp_path):
+    copy_model(model_of("generator", tmp_path / "made"), store)
+    before = contents(store)
+    saved(tmp_path / "other", seed=1)
+    with pytest.raises(WeightsError, match=r"holds another model than .*other \(delete that folder"):
+        copy_model(str(tmp_path / "other"), store)
+    assert contents(store) == before
+
+
+def test_an_adapted_model_is_not_copied_with_another_base(store: Store, tmp_path):
+    uri = model_of("adapted", tmp_path / "made")
+    saved(tmp_path / "made" / "base", seed=1)
+    with pytest.raises(WeightsError, match="was adapted from another generator"):
+        copy_model(uri, store)
+    assert store.list() == []
