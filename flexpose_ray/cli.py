@@ -156,6 +156,17 @@ def build_parser() -> argparse.ArgumentParser:
     on_data_set(
         "repair", data_sets.repair, "restore damaged or missing shards, byte for byte", "flexpose repair data/mine"
     )
+    sub = on_data_set(
+        "export", data_sets.export, "write a data set as COCO JSON, WebDataset or NumPy",
+        "flexpose export s3://bucket/mine --format coco --out exports/mine",
+    )  # fmt: skip
+    sub.add_argument("--format", required=True, choices=("coco", "webdataset", "npz"), help="what to write")
+    sub.add_argument("--out", required=True, metavar="URI", help="folder or s3://; a repeated command goes on")
+    sub.add_argument("--size", type=int, metavar="PX", help="side of canvas and pictures (default: the stored, or 256)")
+    sub.add_argument(
+        "--images", action=argparse.BooleanOptionalAction, help="write pictures, drawn where none are stored"
+    )
+    sub.add_argument("--per-file", type=int, metavar="N", help="poses a tar (10,000) or npz file (1,000,000)")
     on_data_set(
         "gc", data_sets.gc, "remove what no manifest names; only while nothing writes there",
         "flexpose gc data/mine --dry-run",

@@ -240,6 +240,9 @@ def test_bad_recipes_are_refused(capsys, command: str, told: list[str]):
         ("verify in", ["no published data set here"]),
         ("repair in", ["no published data set here"]),
         ("gc in", ["no published data set here"]),
+        ("export in --format npz --out new", ["no published data set here"]),
+        ("export in/samples --format npz --images --out new", ["npz files hold no pictures"]),
+        ("export in/samples --format npz --out in/file/x", ["in/file"]),
         ("show in", ["run.json", "is not there"]),
         ("report in", ["no run here"]),
     ],
@@ -330,6 +333,7 @@ ON_S3 = [
     "show {}",
     "repair {}",
     "gc {}",
+    "export {} --format coco --out new",
     "report {}",
     "adapt --generator in/generator --shots table:in/two.npz --out {}/adapted --dry-run",
     "generate --generator in/generator --count 10 --out {}/data",
@@ -403,6 +407,13 @@ def test_evaluate(capsys):
     assert set(result["baselines"]) == {"source_as_is", "shots_alone", "pose_mixup", "mean_shift", "coral"}
 
 
+def test_export(capsys):
+    made = done(capsys, "export in/samples --format npz --out new")
+    assert (made["count"], made["written"]) == (60, made["files"]) and Path("new/README.md").is_file()
+    assert done(capsys, "export in/samples --format npz --out new")["written"] == 0
+    assert "another format" in refusal(capsys, "export in/samples --format coco --out new")
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [
@@ -414,6 +425,7 @@ def test_evaluate(capsys):
         ("verify in/samples --regenerate 9", "would hash 3 shards of"),
         ("repair in/samples", "nothing to mend"),
         ("gc in/samples", "0 objects would be removed from"),
+        ("export in/samples --format coco --out new", "would write 60 poses as coco to"),
         (f"{PIPELINE} --storage new", "12 shots, 160 held-out poses, 20,000 to sample"),
     ],
 )

@@ -122,17 +122,20 @@ def usage(run: ReportData) -> str:
         return ""
     joints = get_skeleton(run.skeleton_name).n_joints
     code = (
-        "from flexpose_ray.io.manifest import iter_shards\n"
-        "from flexpose_ray.io.store import open_store\n\n"
-        f"for shard in iter_shards(open_store({run.data_uri!r})):\n"
-        f'    keypoints = shard["keypoints"]    # float32 (rows, {joints}, 2): x right, y down, canvas = [0, 1]\n'
-        f'    confidence = shard["confidence"]  # float32 (rows, {joints})\n'
+        "import flexpose_ray\n\n"
+        f"poses = flexpose_ray.open_dataset({run.data_uri!r})\n"
+        f"table = poses.to_arrow()                 # or iter_arrow(), to_ray()\n"
+        f"for batch in poses.to_torch(batch=512):  # shuffled, shared out over ranks and loader workers\n"
+        f'    keypoints = batch["keypoints"]       # (512, {joints}, 2): x right, y down, canvas = [0, 1]\n'
+        f"    images = poses.alpha.draw(keypoints) # skeletons, on the device of the keypoints\n"
     )
     uri = shlex.quote(run.data_uri)
     shell = (
-        f"flexpose verify {uri}\n"
-        f"flexpose export {uri} --format coco --out poses.json       # for mmpose, detectron2 and others\n"
-        f"flexpose export {uri} --format webdataset --out poses.tar  # keypoints with skeleton images\n"
+        f"flexpose show {uri}\n"
+        f"flexpose verify {uri} --regenerate 3                           # render three shards again, compare bytes\n"
+        f"flexpose generate --out {uri} --count {2 * (run.count or 10_000)}            # let it grow\n"
+        f"flexpose export {uri} --format coco --out coco                 # for mmpose, detectron2 and others\n"
+        f"flexpose export {uri} --format webdataset --images --out tars  # keypoints with skeleton images\n"
     )
     return _section(
         "Use the data",

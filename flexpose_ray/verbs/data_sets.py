@@ -116,6 +116,22 @@ def gc(args) -> Outcome:
     return 0, {"removed": 0 if args.dry_run else len(keys), "keys": keys}, text
 
 
+def export(args) -> Outcome:
+    from flexpose_ray.engine.progress import ProgressLine
+    from flexpose_ray.io.export import export
+    from flexpose_ray.io.manifest import read_manifest
+    from flexpose_ray.io.store import open_store
+
+    if args.dry_run:
+        count = read_manifest(open_store(args.samples))["count"]
+        text = f"would write {count:,} poses as {args.format} to {open_store(args.out).uri}"
+        return 0, {"count": count, "format": args.format}, text
+    options = {"size": args.size, "images": args.images, "per_file": args.per_file}
+    done = export(args.samples, args.format, args.out, **options, on_progress=ProgressLine("poses", label="export"))
+    text = f"{done['count']:,} poses as {done['format']} in {done['files']:,} files, {done['written']:,} of them new"
+    return 0, done, f"{text}\n{done['uri']}"
+
+
 def _listed(problems) -> list[dict]:
     return [{"shard": p.shard.index if p.shard else None, "key": p.key, "problem": p.problem} for p in problems]
 
