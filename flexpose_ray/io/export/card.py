@@ -32,7 +32,7 @@ CARD = """---
 # {count:,} generated poses ({skeleton})
 
 Keypoints sampled by flexpose_ray, an implementation of FlexPose, which adapts a generator of poses to a domain by a few
-annotated examples. No photograph and no person stands behind a single pose.
+annotated examples. They are made, not annotated: no photograph belongs to them.
 
 * {count:,} poses of {n_joints} joints: {joints}.
 * Generator `{generator}`, seed {seed}. With its `index`, a pose's address, they make every pose again.
