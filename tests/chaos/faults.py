@@ -29,16 +29,20 @@ class Trap(Hook):
         answered: whether the server answers first.
         victims: the processes to kill, from the one that sent the request.
 
-    Attributes:
-        killed: the victims, once the trap has sprung and they are dead.
     """
 
     at: Callable[[Request], bool]
     sender: Callable[[psutil.Process], bool]
     answered: bool
     victims: Callable[[psutil.Process], list[psutil.Process]]
-    killed: list[psutil.Process] = field(default_factory=list)
+    dead: list[psutil.Process] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def killed(self) -> list[psutil.Process]:
+        """The victims, once the trap has sprung; waits for their death where it is springing."""
+        with self.lock:
+            return self.dead
 
     def before(self, request: Request) -> None:
         if not self.answered:
@@ -49,10 +53,10 @@ class Trap(Hook):
             self._spring(request)
 
     def _spring(self, request: Request) -> None:
-        if self.killed or not self.at(request):
+        if self.dead or not self.at(request):
             return
         with self.lock:
-            client = None if self.killed else request.client()
+            client = None if self.dead else request.client()
             if client is None or not self.sender(client):
                 return
             victims = self.victims(client)
@@ -61,7 +65,7 @@ class Trap(Hook):
                     victim.kill()
             for victim in victims:
                 _wait_dead(victim)
-            self.killed = victims
+            self.dead = victims
         raise Dropped
 
 

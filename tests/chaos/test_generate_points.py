@@ -78,8 +78,9 @@ def test_killed_at(
     assert_sound(store, undisturbed)
 
 
-def test_all_killed_at_once_before_a_commit(
-    proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str, ray_folder: str
+@pytest.mark.parametrize("point", ["before commit", "after commit"])
+def test_all_killed_at_once(
+    point: str, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str, ray_folder: str
 ):
     """A machine that loses its power: the driver, and the Ray that it had started for itself."""
     store = open_store(s3_uri)
@@ -88,7 +89,7 @@ def test_all_killed_at_once_before_a_commit(
     def everybody(_: psutil.Process) -> list[psutil.Process]:
         return [command.process, *command.process.children(recursive=True)]
 
-    proxy.hook = trap = trap_at("before commit", store, command, everybody)
+    proxy.hook = trap = trap_at(point, store, command, everybody)
     assert command.start().end() == -signal.SIGKILL, command.told
     assert len(trap.killed) > 4, "a driver, gcs_server, raylet and two actors at least"
     assert store.list("manifests/") == [], "readers saw what was not whole"
