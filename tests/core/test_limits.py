@@ -63,6 +63,7 @@ def test_a_joint_bent_as_never_before_breaks_the_angles():
     of = PoseLimits.of(straight_NJ2, BODY_15)
     folded_J2 = with_wrist(straight_NJ2[0], straight_NJ2[0, ELBOW] + [0.05, -0.15])
     assert broken([straight_NJ2[0], folded_J2], of) == [[False, False], [False, True]]
+    assert broken([folded_J2], of.widened(folded_J2[None]))[1] == [False]
     assert broken([folded_J2], of, margin=0.2)[1] == [False]  # its ends are no further than that from a straight arm
 
 

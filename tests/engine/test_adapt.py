@@ -24,7 +24,9 @@ def test_an_adapted_model_is_written_with_its_card(store: Store, tiny_generator)
     assert card["settings"] == QUICK.model_dump(mode="json")
     assert [row["step"] for row in card["history"]] == [1, 2, 3]
     assert card["digest"] == read_model(store.uri, "adapted").digest
-    poses, _ = load_sampler(store.uri).sample(0, np.arange(5))
+    sampler = load_sampler(store.uri)
+    np.testing.assert_array_equal(sampler.shots_SJ2, SHOTS.keypoints_NJ2)
+    poses, _ = sampler.sample(0, np.arange(5))
     assert np.abs(poses - load_sampler(tiny_generator).sample(0, np.arange(5))[0]).max() > 0
 
 

@@ -10,6 +10,7 @@ import torch
 
 from flexpose_ray.config import Recipe, parse, pretrain_key
 from flexpose_ray.core.errors import ConfigError, DataError, WeightsError
+from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.metrics import frechet_distance
 from flexpose_ray.engine import pretrain as engine
 from flexpose_ray.engine.checkpoint import last_checkpoint
@@ -68,6 +69,14 @@ def test_fd_is_that_of_the_best_generator_to_held_out_poses_of_both_sides(run):
     _, held = read_poses(f"{done['run']}/source.parquet").split(0.2)
     poses, _ = load_sampler(done["generator"]).sample(0, np.arange(64))
     assert frechet_distance(poses, engine._both_sides(held)) == pytest.approx(done["fd"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_limits_of_the_training_poses_are_kept_for_the_gate(run):
+    _, done, _ = run
+    train, _ = read_poses(f"{done['run']}/source.parquet").split(0.2)
+    limits = load_generator(done["generator"]).limits
+    np.testing.assert_array_equal(limits.lengths_F2, PoseLimits.of(train.keypoints_NJ2, train.skeleton).lengths_F2)
 
 
 @pytest.mark.slow
