@@ -53,7 +53,7 @@ class ShardRenderer:
         torch.backends.cudnn.deterministic = True
         run = read_json(store, RUN_KEY)
         self.seed, self.shard_size, self.images = run["seed"], run["shard_size"], run["images"]
-        self.sampler = load_sampler(f"{store.uri}/{MODEL}", run["batch"], device)
+        self.sampler = load_sampler(f"{store.uri}/{MODEL}", run["batch"], device, store.patience_s)
         if self.sampler.digest != run["generator"]:
             problem = f"holds generator {self.sampler.digest[:16]}, the run began with {run['generator'][:16]}"
             hint = "repeat `flexpose generate` with the generator that it began with"

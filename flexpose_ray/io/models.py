@@ -16,7 +16,7 @@ from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.core.transfer import Transfer
-from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.io.store import PATIENCE_S, Store, open_store
 from flexpose_ray.io.weights import Model, copy_weights, load_into, read_model, resolve, write_model
 
 BASE = "base"  # in a copy, the base's folder within the adapted model's
@@ -56,13 +56,13 @@ def save_generator(
     return write_model(uri, "generator", config, tensors, card)
 
 
-def load_generator(uri: str) -> Pretrained:
+def load_generator(uri: str, patience_s: float = PATIENCE_S) -> Pretrained:
     """Read a pretrained generator.
 
     Raises:
         WeightsError: missing, damaged, or an adapted model.
     """
-    return _build(read_model(uri, "generator"), uri)
+    return _build(read_model(uri, "generator", patience_s), uri)
 
 
 def save_adapted(
@@ -77,21 +77,26 @@ def save_adapted(
     return write_model(uri, "adapted", config, tensors, {**card, "base": base_uri})
 
 
-def load_sampler(uri: str, batch: int = 64, device: torch.device | str = "cpu") -> PoseSampler:
+def load_sampler(
+    uri: str, batch: int = 64, device: torch.device | str = "cpu", patience_s: float = PATIENCE_S
+) -> PoseSampler:
     """Sampler of a pretrained or an adapted model.
 
     Args:
         uri: folder of either, or ``builtin:coco``.
+        batch: images a pass of the networks.
+        device: where they run.
+        patience_s: how long a storage server that is away is asked again.
 
     Raises:
         WeightsError: missing or damaged, or the base of an adapted model is gone or another one.
     """
-    model = read_model(uri)
+    model = read_model(uri, patience_s=patience_s)
     if model.kind == "generator":
         base, transfer, shots_SJ2 = _build(model, uri), None, None
     else:
         base_uri = _base_uri(model, uri)
-        base = load_generator(base_uri)
+        base = load_generator(base_uri, patience_s)
         _check_base(model, base.digest, uri, base_uri)
         if SHOTS not in model.tensors:
             raise WeightsError(uri, f"{SHOTS} is missing", "adapt again with this version")

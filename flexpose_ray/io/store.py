@@ -28,9 +28,11 @@ class Store(ABC):
 
     Attributes:
         uri: address that :func:`open_store` turns into this store again, on every machine.
+        patience_s: how long a failure that may pass is tried again.
     """
 
     uri: str
+    patience_s: float = PATIENCE_S
 
     @abstractmethod
     def get(self, key: str) -> bytes:

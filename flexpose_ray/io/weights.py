@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 
 from flexpose_ray.core.canonical import canonical_text
 from flexpose_ray.core.errors import ConfigError, WeightsError
-from flexpose_ray.io.store import MissingKeyError, Store, open_store
+from flexpose_ray.io.store import PATIENCE_S, MissingKeyError, Store, open_store
 
 FORMAT = 1
 HEAD_KEYS = ("kind", "digest", "tensors", "sha256", "config", "card")
@@ -68,16 +68,17 @@ def write_model(uri: str, kind: str, config: dict, tensors: dict[str, torch.Tens
     return digest
 
 
-def read_model(uri: str, kind: str | None = None) -> Model:
+def read_model(uri: str, kind: str | None = None, patience_s: float = PATIENCE_S) -> Model:
     """Read and check the model at ``uri``.
 
     Args:
         kind: the kind that the caller needs, None for any.
+        patience_s: how long a storage server that is away is asked again.
 
     Raises:
         WeightsError: none there, damaged, of another kind, or of a newer format.
     """
-    head, data = _read(uri, kind)
+    head, data = _read(uri, kind, patience_s)
     return Model(head["kind"], head["config"], load_tensors(data, uri), head["card"], head["digest"])
 
 
@@ -89,9 +90,9 @@ def copy_weights(uri: str, store: Store, card: dict) -> str:
     return head["digest"]
 
 
-def _read(uri: str, kind: str | None = None) -> tuple[dict, bytes]:
+def _read(uri: str, kind: str | None = None, patience_s: float = PATIENCE_S) -> tuple[dict, bytes]:
     """The checked head of the model at ``uri`` and its tensors' bytes."""
-    store = open_store(resolve(uri))
+    store = open_store(resolve(uri), patience_s)
     head = _head(store)
     if head is None:
         raise WeightsError(uri, "no model here (no model.json)", "give the folder that pretrain or adapt wrote")
@@ -107,7 +108,7 @@ def _read(uri: str, kind: str | None = None) -> tuple[dict, bytes]:
         data = store.get(head["tensors"])
     except MissingKeyError as error:
         if _head(store) != head:  # another model was put in its place meanwhile
-            return _read(uri, kind)
+            return _read(uri, kind, patience_s)
         raise WeightsError(uri, f"{head['tensors']} is missing", "copy the folder again") from error
     if hashlib.sha256(data).hexdigest() != head["sha256"]:
         raise WeightsError(uri, f"{head['tensors']} is damaged: its hash differs", "copy the folder again")
