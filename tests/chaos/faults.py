@@ -19,6 +19,11 @@ from tests.radosgw import Radosgw
 ANSWERS = {"500": "InternalError", "503": "SlowDown", "504": "GatewayTimeout"}
 
 
+def is_worker(process: psutil.Process) -> bool:
+    """Whether it is an actor of Ray Data."""
+    return "MapWorker" in " ".join(process.cmdline())
+
+
 @dataclass
 class Trap(Hook):
     """Kills processes at one request, the first that ``at`` names, and drops that request's connection.
@@ -109,6 +114,20 @@ class Weather(Hook):
                 return None
             self.harmed.append(next(kinds))
             return self.harmed[-1]
+
+
+class Away(Hook):
+    """Drops every call for so many seconds, from the first one by which a worker loads the generator."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.end, self.lock = seconds, None, threading.Lock()
+
+    def before(self, request: Request) -> None:
+        with self.lock:
+            if self.end is None and "/model/" in request.path and (client := request.client()) and is_worker(client):
+                self.end = time.monotonic() + self.seconds
+        if self.end is not None and time.monotonic() < self.end:
+            raise Dropped
 
 
 class Meeting(Hook):

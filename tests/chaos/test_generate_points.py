@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from flexpose_ray.io.store import Store, open_store
-from tests.chaos.faults import Trap
+from tests.chaos.faults import Trap, is_worker
 from tests.chaos.generation import SHARDS, Command, Contents, assert_sound
 from tests.nodes import Nodes
 from tests.proxy import Proxy, Request
@@ -32,10 +32,6 @@ POINTS = {  # method, key, and whether the server has answered already
 LAST = {"worker": "after last commit", "raylet": "before manifest", "driver": "before manifest"}
 
 
-def worker(process: psutil.Process) -> bool:
-    return "MapWorker" in " ".join(process.cmdline())
-
-
 def raylet_of(process: psutil.Process) -> psutil.Process:
     return next(parent for parent in process.parents() if parent.name() == "raylet")
 
@@ -51,7 +47,7 @@ def trap_at(point: str, store: Store, command: Command, victims: Callable[[psuti
     def driver(process: psutil.Process) -> bool:
         return process == command.process
 
-    return Trap(here, driver if point == "before manifest" else worker, answered, victims)
+    return Trap(here, driver if point == "before manifest" else is_worker, answered, victims)
 
 
 @pytest.mark.parametrize("point", ["before render", "after put", "before commit", "after commit", "last"])

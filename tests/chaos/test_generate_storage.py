@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from flexpose_ray.io.manifest import ShardId, committed, read_commits, read_log, read_manifest
-from flexpose_ray.io.store import TEMP_PREFIX, open_store
+from flexpose_ray.io.store import PATIENCE_S, TEMP_PREFIX, open_store
 from flexpose_ray.io.verify import verify
-from tests.chaos.faults import Meeting, PowerCut, Weather
+from tests.chaos.faults import Away, Meeting, PowerCut, Weather
 from tests.chaos.generation import COUNT, SHARD_SIZE, SHARDS, Command, Contents, assert_sound
 from tests.nodes import Nodes
 from tests.proxy import Proxy
@@ -51,6 +51,17 @@ def test_a_fifth_of_the_calls_fails(
     command = Command(tiny_generator, s3_uri, nodes.env)
     assert command.start().end() == 0, command.told
     assert {"500", "503", "reset", "stall", "lost answer"} <= set(weather.harmed)
+    assert_sound(open_store(s3_uri), undisturbed)
+
+
+def test_storage_may_be_away_while_the_generator_is_loaded(
+    nodes: Nodes, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str
+):
+    nodes.raylets(2)
+    proxy.hook = away = Away(PATIENCE_S + 3)
+    command = Command(tiny_generator, s3_uri, nodes.env)
+    assert command.start().end() == 0, command.told
+    assert away.end is not None
     assert_sound(open_store(s3_uri), undisturbed)
 
 
