@@ -50,11 +50,15 @@ class Beta(nn.Module):
             keypoints_NJ2: crop units.
             confidence_NJ: in [0, 1]; 1 for a heatmap in one point, 1/e for a spread of 1/16 of the canvas.
         """
+        return read_heatmaps(self.heatmaps(images_NCHW))
+
+    def heatmaps(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """One heatmap a joint, (N, J, H/2, W/2) float32, before the softmax."""
         at2, at4, at8 = self.features(images_NCHW)
         x = self.up8(upsample(self.bottom(at8)) + at8)
         x = self.up4(upsample(x)) + at4
         x = self.up2(upsample(x)) + at2
-        return read_heatmaps(self.heat(x).float())
+        return self.heat(x).float()
 
 
 def read_heatmaps(heat_NJHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,8 +68,11 @@ def read_heatmaps(heat_NJHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     x_W = (torch.arange(w, device=heat_NJHW.device, dtype=torch.float32) + 0.5) / w
     y_H = (torch.arange(h, device=heat_NJHW.device, dtype=torch.float32) + 0.5) / h
     across_NJW, down_NJH = mass_NJHW.sum(2), mass_NJHW.sum(3)
-    x_NJ, y_NJ = across_NJW @ x_W, down_NJH @ y_H
-    variance_NJ = across_NJW @ x_W.square() - x_NJ.square() + down_NJH @ y_H.square() - y_NJ.square()
+    # Products of elements, which autocast leaves in float32; and about the mean, since the difference of E[x^2] and
+    # E[x]^2 would leave the confidence of sharp heatmaps three digits.
+    x_NJ, y_NJ = (across_NJW * x_W).sum(2), (down_NJH * y_H).sum(2)
+    across_variance_NJ = (across_NJW * (x_W - x_NJ[..., None]).square()).sum(2)
+    variance_NJ = across_variance_NJ + (down_NJH * (y_H - y_NJ[..., None]).square()).sum(2)
     confidence_NJ = torch.exp(-variance_NJ.clamp_min(1e-10).sqrt() * 16)
     return torch.stack([x_NJ, y_NJ], 2), confidence_NJ
 

@@ -93,7 +93,7 @@ class Generator(nn.Module):
 
     def synthesis(self, styles: list[torch.Tensor], w_ND: torch.Tensor) -> torch.Tensor:
         """phi: style codes to images (N, C, H, W), about [-1, 1]; ``w_ND`` styles the output layers."""
-        x = self.start.expand(len(w_ND), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = self.start.expand(w_ND.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         image = None
         layer = 0
         for k, (output, affine) in enumerate(zip(self.outputs, self.output_affines, strict=True)):

@@ -46,6 +46,18 @@ def test_a_spread_of_a_sixteenth_of_the_canvas_has_confidence_one_over_e():
     assert confidence.item() == pytest.approx(np.exp(-1), abs=0.002)
 
 
+def test_readings_are_exact_to_rounding_and_in_float32_under_autocast():
+    torch.manual_seed(0)
+    heat = torch.cat([blob((0.2 + 0.6 * torch.rand(1).item(), 0.5), 0.015 + 0.03 * i / 50) for i in range(50)])
+    exact_keypoints, exact_confidence = read_heatmaps(heat.double())
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            keypoints, confidence = read_heatmaps(heat)
+        assert keypoints.dtype == confidence.dtype == torch.float32
+        torch.testing.assert_close(keypoints, exact_keypoints.float(), rtol=0, atol=1e-6)
+        torch.testing.assert_close(confidence, exact_confidence.float(), rtol=0, atol=2e-6)
+
+
 def test_a_flat_heatmap_says_the_middle_without_confidence():
     keypoints, confidence = read_heatmaps(torch.zeros(1, 2, 16, 16))
     torch.testing.assert_close(keypoints, torch.full((1, 2, 2), 0.5))
