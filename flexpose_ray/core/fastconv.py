@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,10 +18,10 @@ LARGEST_TILED = 8  # side of the maps up to which it pays: beyond, mixing pixels
 POINTS = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))  # of interpolation, beside infinity; these round least
 DOUBLING_TAPS = (0.25, 0.75, 0.75, 0.25)  # bilinear doubling as a filter on the fine grid
 
+Conv = Callable[[torch.Tensor], torch.Tensor]
 
-def fast_conv(
-    weight_OIKK: torch.Tensor, bias_O: torch.Tensor | None, side: int, doubled: bool = False
-) -> Callable[[torch.Tensor], torch.Tensor]:
+
+def fast_conv(weight_OIKK: torch.Tensor, bias_O: torch.Tensor | None, side: int, doubled: bool = False) -> Conv:
     """The form of a convolution that is fastest for square maps of one size, as a function of images (N, C, H, W).
 
     Args:
@@ -34,22 +35,21 @@ def fast_conv(
     if doubled:
         return DoublingConv(weight_OIKK, bias_O)
     weight = weight_OIKK.contiguous(memory_format=torch.channels_last)
-    return lambda x_NCHW: F.conv2d(x_NCHW, weight, bias_O, padding=1)
+    return partial(F.conv2d, weight=weight, bias=bias_O, padding=1)
 
 
 class TiledConv:
     """Minimal filtering F(4x4, 3x3) (Winograd; Lavin and Gray, 2016) of small maps that may be doubled first.
 
-    Pixels come first in memory, so that all that mixes them, doubling and padding included, is one small matrix an axis.
+    Pixels come first in memory, so that all that mixes them, doubling and padding included, is a small matrix an axis.
     """
 
     def __init__(self, weight_OIKK: torch.Tensor, bias_O: torch.Tensor | None, side: int, doubled: bool):
         device = weight_OIKK.device
-        interpolate, evaluate, _ = _toom_cook()
         self.side, self.tiles, self.bias_O = side, side * (1 + doubled) // TILE, bias_O
-        self.gather, self.interpolate = _gather(side, doubled, device), _float(interpolate, device)
-        evaluate = torch.as_tensor(evaluate, device=device)
-        weight = torch.einsum("ak,bl,oikl->abio", evaluate, evaluate, weight_OIKK.double()).float()
+        interpolate, evaluate = (_float(matrix, device) for matrix in _toom_cook()[:2])
+        self.gather, self.interpolate = _gather(side, doubled, device), interpolate
+        weight = torch.einsum("ak,bl,oikl->abio", evaluate, evaluate, weight_OIKK)
         self.weight_BIO = weight[:, None].expand(-1, self.tiles, -1, -1, -1).flatten(0, 2)  # one for every product
 
     def __call__(self, x_NCHW: torch.Tensor) -> torch.Tensor:
@@ -65,7 +65,7 @@ class TiledConv:
 
 @functools.cache
 def _toom_cook() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Matrices A, G, B of the filtering y = A [(G w) * (B d)] of 6 values to 4 by a kernel of 3: transposed Toom-Cook."""
+    """Matrices A, G, B of y = A [(G w) * (B d)], which filters 6 values d to 4 by 3 taps w: Toom-Cook, transposed."""
 
     def powers(k: int) -> np.ndarray:
         return np.vstack([np.vander(POINTS, k, increasing=True), np.eye(k)[-1:]])

@@ -5,15 +5,17 @@ Both compute what the networks compute, up to rounding, with the weights that th
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from flexpose_ray.core.beta import Beta, read_heatmaps
-from flexpose_ray.core.fastconv import doubling, fast_conv
+from flexpose_ray.core.fastconv import Conv, doubling, fast_conv
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.ops import LRELU_GAIN, Linear, lrelu, upsample
-from flexpose_ray.core.transfer import W, Transfer
+from flexpose_ray.core.transfer import Transfer, W
 
 CHUNK = 32  # images that pass the layers together; more would push each other's maps out of a core's cache
 
@@ -37,24 +39,22 @@ class FrozenGenerator:
         self.energies_IO = [weight.square().sum((2, 3)).T.contiguous() for weight in weights]
         self.inputs, self.outputs = zip(*(e.shape for e in self.energies_IO), strict=True)
         self.bias_C = torch.cat([conv.bias for conv in generator.convs])
-        # The first layer's input is a constant times a style, so that its output is a matrix times the style.
-        start_C1HW = generator.start.transpose(0, 1)
-        first = torch.einsum("cpx,ocp->cxo", F.unfold(start_C1HW, 3, padding=1), weights[0].flatten(2))
-        self.first = first.flatten(1)
-        sides = [4 * 2 ** ((layer - 1) // 2) for layer in range(1, len(weights))]  # coming in: 4, 4, 8, 8, ...
+        # The first layer sees a constant times a style, so that its output is a matrix times the style.
+        windows_CKP = F.unfold(generator.start.transpose(0, 1), 3, padding=1)
+        self.first = torch.einsum("ckp,ock->cpo", windows_CKP, weights[0].flatten(2)).flatten(1)
         self.convs = [
-            fast_conv(weight, None, side, doubled=layer % 2 == 0)
-            for layer, (weight, side) in enumerate(zip(weights[1:], sides, strict=True), start=1)
+            fast_conv(weight, None, side=4 * 2 ** (layer // 2), doubled=layer % 2 == 1)
+            for layer, weight in enumerate(weights[1:])
         ]
         self.colors_OC = [o.weight[:, :, 0, 0] * o.scale for o in generator.outputs]
         self.background_O11 = sum(o.bias for o in generator.outputs)[:, None, None]  # doubling keeps a constant
 
     def __call__(self, z_NZ: torch.Tensor) -> torch.Tensor:
         """Latents (N, Z) to images (N, C, H, W)."""
-        chunks = zip(*(t.split(CHUNK) for t in self._modulation(z_NZ)), strict=True)
-        return torch.cat([self._synthesis(*chunk) for chunk in chunks])
+        chunks = zip(*(t.split(CHUNK) for t in self.modulation(z_NZ)), strict=True)
+        return torch.cat([self.synthesis(*chunk) for chunk in chunks])
 
-    def _modulation(self, z_NZ: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def modulation(self, z_NZ: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """For all layers: factors on their inputs, sums on their outputs, and factors on the output layers' inputs."""
         w = z_NZ * torch.rsqrt(z_NZ.square().mean(1, keepdim=True) + 1e-8)
         for weight, bias in self.mapping:
@@ -68,12 +68,11 @@ class FrozenGenerator:
         colors_NC *= torch.cat(factor_NC.split(self.outputs, 1)[::2], 1)
         return scale_NC, norm_NC * self.bias_C, colors_NC
 
-    def _synthesis(self, scale_NC: torch.Tensor, shift_NC: torch.Tensor, colors_NC: torch.Tensor) -> torch.Tensor:
-        scales, shifts = (
-            [t[:, :, None, None] for t in all_NC.split(sizes, 1)]
-            for all_NC, sizes in ((scale_NC, self.inputs), (shift_NC, self.outputs))
-        )
-        colors = [c[:, None] * part for c, part in zip(colors_NC.split(self.outputs[::2], 1), self.colors_OC, strict=True)]
+    def synthesis(self, scale_NC: torch.Tensor, shift_NC: torch.Tensor, colors_NC: torch.Tensor) -> torch.Tensor:
+        """Images (N, C, H, W) from what :meth:`modulation` gives."""
+        scales = scale_NC[..., None, None].split(self.inputs, 1)
+        shifts = shift_NC[..., None, None].split(self.outputs, 1)
+        colors = [a * b for a, b in zip(colors_NC[:, None].split(self.outputs[::2], 2), self.colors_OC, strict=True)]
         x = (scales[0].flatten(1) @ self.first).view(len(scale_NC), 4, 4, -1).permute(0, 3, 1, 2)
         x = F.leaky_relu_(x.add_(shifts[0]), 0.2)
         image = _paint(x, colors[0]).add_(self.background_O11)
@@ -127,14 +126,14 @@ class FrozenBeta:
 
     @torch.no_grad()
     def __init__(self, beta: Beta, size: int):
-        self.down2 = _strided(beta.down2)
-        self.down4 = _strided(beta.down4[0]), fast_conv(*_fold(beta.down4[1]), size // 4)
-        self.down8 = _strided(beta.down8[0]), fast_conv(*_fold(beta.down8[1]), size // 8)
-        self.bottom = _strided(beta.bottom[0]), fast_conv(*_fold(beta.bottom[1]), size // 16)
-        self.up8 = fast_conv(*_fold(beta.up8), size // 8)
-        self.up4 = fast_conv(*_fold(beta.up4), size // 8, doubled=True)
-        self.up2 = fast_conv(*_fold(beta.up2), size // 4, doubled=True)
-        self.heat = beta.heat
+        self.down2 = [_halving(beta.down2)]
+        self.down4 = [_halving(beta.down4[0]), fast_conv(*_fold(beta.down4[1]), size // 4)]
+        self.down8 = [_halving(beta.down8[0]), fast_conv(*_fold(beta.down8[1]), size // 8)]
+        self.bottom = [_halving(beta.bottom[0]), fast_conv(*_fold(beta.bottom[1]), size // 16)]
+        self.up8 = [fast_conv(*_fold(beta.up8), size // 8)]
+        self.up4 = [fast_conv(*_fold(beta.up4), size // 8, doubled=True)]
+        self.up2 = [fast_conv(*_fold(beta.up2), size // 4, doubled=True)]
+        self.heat = beta.heat.weight.clone(), beta.heat.bias.clone()
 
     def __call__(self, images_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What :class:`Beta` returns: keypoints_NJ2, crop units, and confidence_NJ."""
@@ -143,25 +142,24 @@ class FrozenBeta:
         return keypoints_NJ2, confidence_NJ
 
     def _read(self, images_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        at2 = F.relu_(self.down2(images_NCHW.contiguous(memory_format=torch.channels_last)))
-        at4 = _relus(self.down4, at2)
-        at8 = _relus(self.down8, at4)
-        x = F.relu_(self.up8(upsample(_relus(self.bottom, at8)).add_(at8)))
-        x = F.relu_(self.up4(x)).add_(at4)
-        x = F.relu_(self.up2(x)).add_(at2)
-        return read_heatmaps(self.heat(x))
+        at2 = _run(self.down2, images_NCHW.contiguous(memory_format=torch.channels_last))
+        at4 = _run(self.down4, at2)
+        at8 = _run(self.down8, at4)
+        x = _run(self.up8, upsample(_run(self.bottom, at8)).add_(at8))
+        x = _run(self.up4, x).add_(at4)
+        x = _run(self.up2, x).add_(at2)
+        return read_heatmaps(F.conv2d(x, *self.heat))
 
 
-def _relus(convs: tuple, x_NCHW: torch.Tensor) -> torch.Tensor:
+def _run(convs: list[Conv], x_NCHW: torch.Tensor) -> torch.Tensor:
     for conv in convs:
         x_NCHW = F.relu_(conv(x_NCHW))
     return x_NCHW
 
 
-def _strided(block: nn.Sequential):
+def _halving(block: nn.Sequential) -> Conv:
     weight, bias = _fold(block)
-    weight = weight.contiguous(memory_format=torch.channels_last)
-    return lambda x_NCHW: F.conv2d(x_NCHW, weight, bias, stride=2, padding=1)
+    return partial(F.conv2d, weight=weight, bias=bias, stride=2, padding=1)
 
 
 def _fold(block: nn.Sequential) -> tuple[torch.Tensor, torch.Tensor]:

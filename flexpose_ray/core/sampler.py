@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.generator import Generator
+from flexpose_ray.core.inference import FrozenBeta, FrozenGenerator
 from flexpose_ray.core.latents import latents
 from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.transfer import Transfer
@@ -50,7 +53,7 @@ class PoseSampler:
         return self.alpha.skeleton_name
 
     def images(self, z_NZ: torch.Tensor) -> torch.Tensor:
-        """g(z): images (N, C, H, W), about [-1, 1]."""
+        """g(z): images (N, C, H, W), about [-1, 1]; differentiable, which :meth:`sample` is not."""
         w_ND = self.generator.mapping(z_NZ)
         if self.transfer is None:
             return self.generator.synthesis(self.generator.styles(w_ND), w_ND)
@@ -59,28 +62,26 @@ class PoseSampler:
 
     @torch.inference_mode()
     def sample(self, seed: int, indices_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Poses at the addresses (digest, seed, index).
+        """Poses at the addresses (digest, seed, index), with the weights of now: training may go on between calls.
 
         Returns:
             keypoints_NJ2: float32, crop units.
             confidence_NJ: float32 in [0, 1].
         """
-        n = len(indices_N)
-        if n == 0:
-            joints = self.alpha.skeleton.n_joints
-            return np.empty((0, joints, 2), np.float32), np.empty((0, joints), np.float32)
-        filled = np.resize(np.asarray(indices_N), -(-n // self.batch) * self.batch)
-        z = torch.as_tensor(latents(seed, filled, self.generator.z_size))
-        found = [self.beta(self.images(part.to(self.device))) for part in z.split(self.batch)]
-        keypoints_NJ2 = torch.cat([k for k, _ in found])[:n].float().cpu().numpy()
-        confidence_NJ = torch.cat([c for _, c in found])[:n].float().cpu().numpy()
-        return keypoints_NJ2, confidence_NJ
+        z_NZ = torch.as_tensor(latents(seed, np.asarray(indices_N), self.generator.z_size))
+        generator, beta = FrozenGenerator(self.generator, self.transfer), FrozenBeta(self.beta, self.generator.size)
+        return self._in_batches(lambda z: beta(generator(z)), z_NZ)
 
     @torch.inference_mode()
     def read(self, images_NCHW: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """beta(images), in batches of the fixed shape: keypoints_NJ2 in crop units and confidence_NJ, float32."""
-        n = len(images_NCHW)
-        rows_N = torch.arange(-(-n // self.batch) * self.batch) % n
-        found = [self.beta(images_NCHW[rows].to(self.device)) for rows in rows_N.split(self.batch)]
-        keypoints_NJ2, confidence_NJ = (torch.cat(part)[:n].float().cpu().numpy() for part in zip(*found, strict=True))
+        """beta(images), in batches of the same shape: keypoints_NJ2 in crop units and confidence_NJ, float32."""
+        return self._in_batches(FrozenBeta(self.beta, images_NCHW.shape[2]), images_NCHW)
+
+    def _in_batches(self, network: Callable, x_N: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        n, joints = len(x_N), self.alpha.skeleton.n_joints
+        if n == 0:
+            return np.empty((0, joints, 2), np.float32), np.empty((0, joints), np.float32)
+        rows_N = torch.arange(-(-n // self.batch) * self.batch) % n  # the last batch is filled up
+        found = [network(x_N[rows].to(self.device)) for rows in rows_N.split(self.batch)]
+        keypoints_NJ2, confidence_NJ = (torch.cat(part)[:n].cpu().numpy() for part in zip(*found, strict=True))
         return keypoints_NJ2, confidence_NJ

@@ -85,3 +85,34 @@ def test_networks_sample_in_evaluation_mode():
     assert not s.generator.training
     assert not s.beta.training
     assert not any(p.requires_grad for p in [*s.generator.parameters(), *s.beta.parameters()])
+
+
+def test_it_samples_with_the_weights_of_now():
+    """Adaptation trains the transfer that its sampler holds."""
+    transfer = Transfer.for_generator(Generator(16, base=64, most=16), "w", bias=True)
+    s = sampler(transfer=transfer)
+    before = s.sample(3, np.arange(8))[0]
+    next(iter(transfer.maps.values())).bias.data += 2
+    assert np.abs(s.sample(3, np.arange(8))[0] - before).max() > 1e-4
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 11])
+def test_reading_images_is_beta_in_batches_of_the_same_shape(count):
+    s, images = sampler(), torch.randn(11, 3, 16, 16)
+    keypoints, confidence = s.read(images[:count])
+    assert (keypoints.shape, confidence.shape) == ((count, 15, 2), (count, 15))
+    whole = s.read(images)
+    np.testing.assert_array_equal(keypoints, whole[0][:count])
+    np.testing.assert_array_equal(confidence, whole[1][:count])
+    with torch.inference_mode():
+        wanted = s.beta(images)
+    for found, plain in zip(whole, wanted, strict=True):
+        np.testing.assert_allclose(found, plain.numpy(), atol=1e-5)
+
+
+def test_images_are_differentiable():
+    transfer = Transfer.for_generator(Generator(16, base=64, most=16), (3,))
+    s = sampler(transfer=transfer)
+    s.transfer.requires_grad_(True)
+    s.images(torch.randn(2, s.generator.z_size)).square().sum().backward()
+    assert next(s.transfer.parameters()).grad.abs().sum() > 0
