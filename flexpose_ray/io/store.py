@@ -63,6 +63,10 @@ class Store(ABC):
         """All keys that start with ``prefix``, sorted."""
         return sorted(self.iter_keys(prefix))
 
+    def unfinished(self) -> list[str]:
+        """What writers that were killed in the middle left, sorted; none where storage keeps nothing of that kind."""
+        return []
+
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove ``key``; nothing happens where it is missing."""
@@ -98,10 +102,16 @@ class LocalStore(Store):
             return self._path(key).is_file()
 
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
+        return (key for key in self._walk(prefix) if not _is_temp(key))
+
+    def unfinished(self) -> list[str]:
+        return sorted(filter(_is_temp, self._walk("")))
+
+    def _walk(self, prefix: str) -> Iterator[str]:
         with self._explained(prefix):
             for folder, _, names in os.walk(self.root / prefix.rpartition("/")[0], onerror=_raise_unless_missing):
                 below = os.path.relpath(folder, self.root).replace(os.sep, "/") + "/"
-                keys = (below.removeprefix("./") + name for name in names if not name.startswith(TEMP_PREFIX))
+                keys = (below.removeprefix("./") + name for name in names)
                 yield from (key for key in keys if key.startswith(prefix))
 
     def delete(self, key: str) -> None:
@@ -200,6 +210,10 @@ def checked_key(key: str, where: str) -> str:
     if any(part in ("", ".", "..") for part in key.split("/")) or "\0" in key:
         raise StorageError(where, f"{key!r} is no plain relative key", "use names joined by single slashes")
     return key
+
+
+def _is_temp(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(TEMP_PREFIX)
 
 
 def _raise_unless_missing(error: OSError) -> None:

@@ -80,7 +80,7 @@ def leftovers(store: Store) -> list[str]:
     """Keys that neither the newest manifest nor work in progress needs.
 
     Shards that were put but never committed (their writer was killed in between), shorter last shards that growth has
-    replaced, and manifests that a newer one has. Shards committed beyond the manifest stay: growth goes on from them.
+    replaced, manifests that a newer one has, and files that were never finished. Shards committed beyond the manifest stay: growth goes on from them.
 
     Raises:
         MissingKeyError: nothing is published there, so that all there is may be work in progress.
@@ -93,7 +93,7 @@ def leftovers(store: Store) -> list[str]:
     wanted = {entry["shard"] for entry in manifest["shards"]}
     wanted |= {read_json(store, shard.commit_key)["shard"] for shard in waiting}
     shards = [key for key in store.list("shards/") if key not in wanted]
-    return sorted([*shards, *(shard.commit_key for shard in replaced), *manifest_keys(store)[:-1]])
+    return sorted([*shards, *(s.commit_key for s in replaced), *manifest_keys(store)[:-1], *store.unfinished()])
 
 
 def collect(store: Store, keys: list[str]) -> None:

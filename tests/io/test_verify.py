@@ -108,6 +108,16 @@ def test_what_growth_and_killed_writers_leave(data_set: Store):
     assert m.read_manifest(data_set)["count"] == 60
 
 
+def test_files_that_were_never_finished(data_set: Store, tmp_path):
+    if data_set.uri.startswith("s3://"):
+        pytest.skip("a bucket holds none")
+    temp = tmp_path / "store" / "shards" / ".tmp-0123"
+    temp.write_bytes(b"half a sha")
+    assert leftovers(data_set) == ["shards/.tmp-0123"] and "shards/.tmp-0123" not in data_set.list()
+    collect(data_set, leftovers(data_set))
+    assert not temp.exists() and verify(data_set) == []
+
+
 def test_without_a_manifest_nothing_is_a_leftover(store: Store):
     store.put("shards/00000002-0123456789abcdef.parquet", b"perhaps just being committed")
     with pytest.raises(MissingKeyError):
