@@ -85,7 +85,7 @@ class ShardRenderer:
         return poses
 
     def _replace(self, poses: Poses, bad_N: np.ndarray, nearest_N: np.ndarray, rejects: Counter[str]) -> None:
-        """Fill the bad places from addresses of their own until all poses pass; everything given is brought up to date."""
+        """Fill the bad places from addresses of their own until all poses pass; updates all that is given."""
         for _ in range(ROUNDS):
             (at_B,) = bad_N.nonzero()
             if not len(at_B):

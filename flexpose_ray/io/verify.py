@@ -80,7 +80,8 @@ def leftovers(store: Store) -> list[str]:
     """Keys that neither the newest manifest nor work in progress needs.
 
     Shards that were put but never committed (their writer was killed in between), shorter last shards that growth has
-    replaced, manifests that a newer one has, and files that were never finished. Shards committed beyond the manifest stay: growth goes on from them.
+    replaced, manifests that a newer one has, and files that were never finished. Shards committed beyond the manifest
+    stay: growth goes on from them.
 
     Raises:
         MissingKeyError: nothing is published there, so that all there is may be work in progress.
