@@ -108,6 +108,17 @@ def load_sampler(
     )
 
 
+def attributions(uri: str) -> list[str]:
+    """Whose data the model at ``uri`` and its base learned from, as their cards say; empty where they do not.
+
+    Raises:
+        WeightsError: the model or its base is missing or damaged.
+    """
+    model = read_model(uri)
+    cards = [model.card] + ([read_model(_base_uri(model, uri)).card] if model.kind == "adapted" else [])
+    return list(dict.fromkeys(card["attribution"] for card in cards if card.get("attribution")))
+
+
 def copy_model(uri: str, store: Store) -> str:
     """Copy a model to ``store`` so that it needs nothing else: an adapted one takes its base along.
 
