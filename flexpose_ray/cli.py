@@ -111,6 +111,17 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", required=True, metavar="URI", help="folder of the adapted model")
 
     sub = verb(
+        "import", runs.import_, "make a model of state dicts of a training elsewhere, without running their code",
+        "flexpose import mine.pth --networks mine.yaml --source poses:sets/coco.parquet --out models/mine",
+        settings=False,
+    )  # fmt: skip
+    sub.add_argument("weights", metavar="FILE", help=".safetensors or .pth with generator, discriminator and beta")
+    sub.add_argument("--networks", required=True, metavar="FILE", help="YAML or JSON: arguments of networks and alpha")
+    sub.add_argument("--source", required=True, metavar="KIND:PATH", help="the poses that it was trained on")
+    sub.add_argument("--attribution", metavar="TEXT", help="owner and licence of the source's data")
+    sub.add_argument("--out", required=True, metavar="URI", help="folder of the model")
+
+    sub = verb(
         "generate", data_sets.generate, "sample any number of poses to storage",
         "flexpose generate --generator models/mine --count 1000000 --seed 0 --out s3://bucket/mine",
     )  # fmt: skip
@@ -156,11 +167,13 @@ def build_parser() -> argparse.ArgumentParser:
     on_data_set(
         "repair", data_sets.repair, "restore damaged or missing shards, byte for byte", "flexpose repair data/mine"
     )
-    sub = on_data_set(
-        "export", data_sets.export, "write a data set as COCO JSON, WebDataset or NumPy",
-        "flexpose export s3://bucket/mine --format coco --out exports/mine",
+    sub = verb(
+        "export", data_sets.export, "write a data set, or a model's networks, for programs of others",
+        "flexpose export s3://bucket/mine --format coco --out exports/mine", settings=False,
     )  # fmt: skip
-    sub.add_argument("--format", required=True, choices=("coco", "webdataset", "npz"), help="what to write")
+    sub.add_argument("samples", metavar="URI", help="data set; for onnx and torchscript a model, or builtin:coco")
+    formats = ("coco", "webdataset", "npz", "onnx", "torchscript")
+    sub.add_argument("--format", required=True, choices=formats, help="what to write")
     sub.add_argument("--out", required=True, metavar="URI", help="folder or s3://; a repeated command goes on")
     sub.add_argument("--size", type=int, metavar="PX", help="side of canvas and pictures (default: the stored, or 256)")
     sub.add_argument(

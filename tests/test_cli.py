@@ -243,6 +243,11 @@ def test_bad_recipes_are_refused(capsys, command: str, told: list[str]):
         ("export in --format npz --out new", ["no published data set here"]),
         ("export in/samples --format npz --images --out new", ["npz files hold no pictures"]),
         ("export in/samples --format npz --out in/file/x", ["in/file"]),
+        ("export in/samples --format onnx --out new", ["no model here"]),
+        ("export in/generator --format coco --out new", ["no published data set here"]),
+        ("export in/generator --format torchscript --size 9 --out new", ["--size: means nothing to torchscript"]),
+        ("import in/file --networks in/generator/model.json --source table:in/good.npz --out new", ["in/file"]),
+        ("import in/none --networks in/generator/model.json --source table:in/good.npz --out new", ["in/none"]),
         ("show in", ["run.json", "is not there"]),
         ("report in", ["no run here"]),
     ],
@@ -407,6 +412,17 @@ def test_evaluate(capsys):
     assert set(result["baselines"]) == {"source_as_is", "shots_alone", "pose_mixup", "mean_shift", "coral"}
 
 
+def test_networks_go_out_and_come_in_again(capsys):
+    assert set(done(capsys, "export in/generator --format torchscript --out new")["files"]) == {
+        "generator.pt", "beta.pt", "sampler.pt",
+    }  # fmt: skip
+    weights = next(Path("in/generator/").glob("*.safetensors"))
+    command = f"import {weights} --networks in/generator/model.json --source table:in/good.npz --out mine"
+    card = done(capsys, command)
+    assert done(capsys, command)["digest"] == card["digest"]
+    assert done(capsys, "export mine --format torchscript --out again")["digest"] == card["digest"]
+
+
 def test_export(capsys):
     made = done(capsys, "export in/samples --format npz --out new")
     assert (made["count"], made["written"]) == (60, made["files"]) and Path("new/README.md").is_file()
@@ -426,6 +442,11 @@ def test_export(capsys):
         ("repair in/samples", "nothing to mend"),
         ("gc in/samples", "0 objects would be removed from"),
         ("export in/samples --format coco --out new", "would write 60 poses as coco to"),
+        ("export in/generator --format onnx --out new", "would write the networks of in/generator"),
+        (
+            "import in/file --networks in/generator/model.json --source table:in/good.npz --out new",
+            "would make a model of in/file and 60 source poses in new",
+        ),
         (f"{PIPELINE} --storage new", "12 shots, 160 held-out poses, 20,000 to sample"),
     ],
 )

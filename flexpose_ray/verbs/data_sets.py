@@ -117,6 +117,8 @@ def gc(args) -> Outcome:
 
 
 def export(args) -> Outcome:
+    if args.format in ("onnx", "torchscript"):
+        return _export_model(args)
     from flexpose_ray.engine.progress import ProgressLine
     from flexpose_ray.io.export import export
     from flexpose_ray.io.manifest import read_manifest
@@ -130,6 +132,21 @@ def export(args) -> Outcome:
     done = export(args.samples, args.format, args.out, **options, on_progress=ProgressLine("poses", label="export"))
     text = f"{done['count']:,} poses as {done['format']} in {done['files']:,} files, {done['written']:,} of them new"
     return 0, done, f"{text}\n{done['uri']}"
+
+
+def _export_model(args) -> Outcome:
+    for name, value in (("--size", args.size), ("--images", args.images), ("--per-file", args.per_file)):
+        if value is not None:
+            raise ConfigError(name, f"means nothing to {args.format}", "leave it out")
+    if args.dry_run:
+        from flexpose_ray.io.models import load_sampler
+
+        digest = load_sampler(args.samples).digest
+        return 0, {"digest": digest}, f"would write the networks of {args.samples} ({digest[:16]}) to {args.out}"
+    from flexpose_ray.io.portable.export import export_model
+
+    card = export_model(args.samples, args.format, args.out)
+    return 0, card, f"{', '.join(card['files'])} and their card\n{card['uri']}"
 
 
 def _listed(problems) -> list[dict]:

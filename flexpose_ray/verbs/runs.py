@@ -62,6 +62,18 @@ def adapt(args) -> Outcome:
     return 0, card, f"{text}\nadapted model: {card['uri']}"
 
 
+def import_(args) -> Outcome:
+    source = _poses(args.source)
+    if args.dry_run:
+        text = f"would make a model of {args.weights} and {len(source):,} source poses in {args.out}"
+        return 0, {"poses": len(source)}, text
+    from flexpose_ray.io.portable.foreign import import_generator
+
+    card = import_generator(args.weights, args.networks, source, args.out, args.attribution)
+    text = f"beta's error on source poses {card['beta_error_px']:.2f} px, FD of samples to them {card['fd_source']:.4f}"
+    return 0, card, f"{text}\nmodel: {card['uri']}"
+
+
 def evaluate(args) -> Outcome:
     from flexpose_ray.config import load_section
 
