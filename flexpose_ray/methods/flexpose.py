@@ -25,10 +25,11 @@ from flexpose_ray.core.distribution import Moments, energy_distance, moments, sh
 from flexpose_ray.core.errors import ConfigError, DataError
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.geometry import pose_mixup
+from flexpose_ray.core.guided import GuidedBeta, GuidedDiscriminator, GuidedGenerator
 from flexpose_ray.core.latents import latents
 from flexpose_ray.core.perceptual import make_gamma, perceptual_distance
 from flexpose_ray.core.sampler import PoseSampler
-from flexpose_ray.core.transfer import Transfer, layer_set
+from flexpose_ray.core.transfer import Transfer, W, layer_set
 from flexpose_ray.methods.keypoint import choose_shrink, transport_map
 
 LOSSES = ("moments", "energy", "perceptual")
@@ -36,6 +37,7 @@ PAIRINGS = ("random", "nearest", "transport")
 POOL = 2048  # latents that "moments" moves
 OTHERS = 256  # moved poses that a step's distribution is compared with
 PAIRS, LIKENESS = 0.3, 0.05  # weights beside the energy distance
+MOST_HELD = 5  # the layer up to which constants are held: what it finds are maps of 8x8
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def adapt(
     shots_NJ2: np.ndarray,
     settings: FlexPoseSettings,
     on_step: Callable[[dict], None] = lambda row: None,
+    device: torch.device | str = "cpu",
 ) -> Transfer:
     """Learn tau from a few shots; the networks stay as they are.
 
@@ -86,6 +89,7 @@ def adapt(
         source: mean and covariance of the poses that the generator was trained on.
         shots_NJ2: at least two poses, crop units.
         on_step: takes ``step``, ``steps``, ``loss`` and ``steps_s`` after every step.
+        device: where the networks are moved to, and where tau is learned.
 
     Raises:
         DataError: fewer than two shots.
@@ -97,7 +101,8 @@ def adapt(
     transfer = Transfer.for_generator(generator, layer_set(s.layers, generator.n_layers), s.bias)
     for network in (generator, discriminator, beta):
         network.eval().requires_grad_(False)
-    sampler = PoseSampler(generator, beta, alpha, "", transfer)
+    sampler = PoseSampler(generator, beta, alpha, "", transfer, device=device)
+    discriminator.to(sampler.device)
     transfer.train().requires_grad_(True)
     step_loss = _make_loss(sampler, discriminator, source, np.asarray(shots_NJ2, np.float32), s)
     optimizer = torch.optim.Adam(transfer.parameters(), lr=s.lr)
@@ -129,10 +134,30 @@ def _make_loss(
     raise ConfigError("loss", f"unknown loss {s.loss!r}", f"choose one of {', '.join(LOSSES)}")
 
 
-def _fresh_poses(sampler: PoseSampler, s: FlexPoseSettings, step: int) -> torch.Tensor:
-    """beta(g_t(z)) for latents that no other step takes, with gradients."""
-    z = latents(s.seed, np.arange(step * s.batch, (step + 1) * s.batch), sampler.generator.z_size)
-    return sampler.beta(sampler.images(torch.as_tensor(z)))[0]
+class _Images:
+    """g_t(z) of some latents, differentiable in tau; what lies below the first adapted layer is computed once.
+
+    Args:
+        guided: g_s.
+        sampler: with tau.
+        z_NZ: the latents.
+    """
+
+    @torch.no_grad()
+    def __init__(self, guided: GuidedGenerator, sampler: PoseSampler, z_NZ: np.ndarray):
+        self.guided, self.generator, self.transfer = guided, sampler.generator, sampler.transfer
+        self.w_ND = self.generator.mapping(torch.as_tensor(z_NZ).to(sampler.device))
+        self.styles, self.held = None, None  # behind a map on w, all styles are anew at every step
+        if W not in self.transfer.maps:
+            self.styles = self.generator.styles(self.w_ND)
+            layer = min(MOST_HELD, *map(int, self.transfer.maps))
+            self.held = guided.below(layer, self.styles, self.w_ND) if layer > 1 else None
+
+    def __call__(self, rows: torch.Tensor | slice = slice(None)) -> torch.Tensor:
+        """Images (N, C, H, W) of the latents at ``rows``."""
+        w_ND = self.transfer.latent(self.w_ND[rows])
+        styles = [s[rows] for s in self.styles] if self.styles else self.generator.styles(w_ND)
+        return self.guided(self.transfer(styles), w_ND, self.held and self.held.take(rows))
 
 
 def _moments(
@@ -144,24 +169,27 @@ def _moments(
     distance beside it keeps the spread, which regression alone would lose. Both look through beta, which reads a pose
     off any blob; the discriminator of the source, which stays as it is, keeps images to skeletons.
     """
-    plain = PoseSampler(sampler.generator, sampler.beta, sampler.alpha, "")
+    device = sampler.device
+    plain = PoseSampler(sampler.generator, sampler.beta, sampler.alpha, "", device=device)
     poses_NJ2, _ = plain.sample(s.seed, np.arange(POOL))
-    z_NZ = torch.as_tensor(latents(s.seed, np.arange(POOL), sampler.generator.z_size))
+    z_NZ = latents(s.seed, np.arange(POOL), sampler.generator.z_size)
+    images_of = _Images(GuidedGenerator(sampler.generator), sampler, z_NZ)
+    beta, judge = GuidedBeta(sampler.beta), GuidedDiscriminator(discriminator)
     have = moments(torch.as_tensor(poses_NJ2))
     shots_MD = shots_NJ2.reshape(len(shots_NJ2), -1).astype(np.float64)
     shrink = choose_shrink(source[1].numpy(), shots_MD) if s.shrink is None else s.shrink
     wanted = shrunk_moments(source, moments(torch.as_tensor(shots_NJ2)), len(shots_NJ2), shrink)
     map_DD = torch.as_tensor(transport_map(have[1].numpy(), wanted[1].numpy()))
     moved_ND = (torch.as_tensor(poses_NJ2).flatten(1).double() - have[0]) @ map_DD + wanted[0]
-    moved_NJ2 = moved_ND.float().view(poses_NJ2.shape)
+    moved_NJ2 = moved_ND.float().view(poses_NJ2.shape).to(device)
 
     def loss(step: int) -> torch.Tensor:
         rng = np.random.default_rng([s.seed, step])
         rows, others = (torch.as_tensor(rng.choice(POOL, n, replace=n > POOL)) for n in (s.batch, OTHERS))
-        images = sampler.images(z_NZ[rows])
-        poses_NJ2, _ = sampler.beta(images)
+        images = images_of(rows)
+        poses_NJ2 = beta(images)
         pairs = (poses_NJ2 - moved_NJ2[rows]).square().sum((1, 2)).mean()
-        likeness = F.softplus(-discriminator(images)).mean()
+        likeness = F.softplus(-judge(images)).mean()
         return energy_distance(poses_NJ2, moved_NJ2[others]) + PAIRS * pairs + LIKENESS * likeness
 
     return loss
@@ -170,9 +198,13 @@ def _moments(
 def _energy(
     sampler: PoseSampler, guidance_NJ2: np.ndarray, s: FlexPoseSettings, rng: np.random.Generator
 ) -> Callable[[int], torch.Tensor]:
+    guided, beta = GuidedGenerator(sampler.generator), GuidedBeta(sampler.beta)
+
     def loss(step: int) -> torch.Tensor:
         rows = rng.choice(len(guidance_NJ2), size=s.batch, replace=len(guidance_NJ2) < s.batch)
-        return energy_distance(_fresh_poses(sampler, s, step), torch.as_tensor(guidance_NJ2[rows]))
+        fresh = np.arange(step * s.batch, (step + 1) * s.batch)  # latents that no other step takes
+        poses_NJ2 = beta(_Images(guided, sampler, latents(s.seed, fresh, sampler.generator.z_size))())
+        return energy_distance(poses_NJ2, torch.as_tensor(guidance_NJ2[rows]).to(sampler.device))
 
     return loss
 
@@ -185,12 +217,13 @@ def _perceptual(
     rng: np.random.Generator,
 ) -> Callable[[int], torch.Tensor]:
     gamma = make_gamma(s.gamma, sampler.beta, discriminator)
-    z_NZ = torch.as_tensor(pair_latents(sampler, guidance_NJ2, s.pairing, s.seed))
+    guided = GuidedGenerator(sampler.generator)
+    images_of = _Images(guided, sampler, pair_latents(sampler, guidance_NJ2, s.pairing, s.seed))
 
     def loss(step: int) -> torch.Tensor:
         rows = rng.choice(len(guidance_NJ2), size=min(s.batch, len(guidance_NJ2)), replace=False)
-        wanted = sampler.alpha.draw(torch.as_tensor(guidance_NJ2[rows]))
-        return perceptual_distance(gamma(sampler.images(z_NZ[torch.as_tensor(rows)])), gamma(wanted))
+        wanted = sampler.alpha.draw(torch.as_tensor(guidance_NJ2[rows]).to(sampler.device))
+        return perceptual_distance(gamma(images_of(torch.as_tensor(rows))), gamma(wanted))
 
     return loss
 
