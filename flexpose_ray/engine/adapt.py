@@ -1,4 +1,4 @@
-"""Adaptation of one generator to one target: minutes on a CPU, so a plain function, no cluster."""
+"""Adaptation of one generator to one target: a minute on a CPU, so a plain function, no cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from flexpose_ray.core.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.transfer import layer_set
 from flexpose_ray.engine.memory import keep_memory
-from flexpose_ray.io.models import load_generator, save_adapted
+from flexpose_ray.io.models import Pretrained, load_generator, save_adapted
 from flexpose_ray.io.store import open_store
 from flexpose_ray.io.weights import read_model
 from flexpose_ray.methods.flexpose import FlexPoseSettings
@@ -23,23 +24,43 @@ from flexpose_ray.methods.flexpose import adapt as learn_transfer
 HISTORY_ROWS = 200  # of the loss curve on the card
 
 
+@dataclass(frozen=True)
+class Base:
+    """A generator to adapt, loaded, and the address that adapted models remember it by."""
+
+    uri: str
+    parts: Pretrained
+
+    @staticmethod
+    def load(generator_uri: str) -> Base:
+        """Read the generator at ``generator_uri``, or ``builtin:NAME``.
+
+        Raises:
+            WeightsError: no such generator.
+        """
+        uri = generator_uri if generator_uri.startswith("builtin:") else open_store(generator_uri).uri
+        return Base(uri, load_generator(uri))
+
+
 def adapt(
-    generator_uri: str,
+    generator: str | Base,
     shots: PoseSet,
     config: AdaptConfig,
     out_uri: str,
     on_step: Callable[[dict], None] = lambda row: None,
+    device: str = "cpu",
 ) -> dict:
     """Learn tau for ``shots`` and write it to ``out_uri``; what is there already, of the same make, is kept.
 
     ``make.json`` says from the first step on what the model is made of; it counts once its ``model.json`` is there.
 
     Args:
-        generator_uri: a pretrained generator, or ``builtin:NAME``.
+        generator: address of a pretrained one, or ``builtin:NAME``; or one that is loaded, for many adaptations.
         shots: at least two poses of the generator's skeleton.
         config: layers, loss and the rest.
         out_uri: folder of the adapted model.
         on_step: takes step, steps, loss, steps_s.
+        device: where tau is learned.
 
     Returns:
         The model's card: shots, settings, loss history, seconds; and ``uri``, ``digest``.
@@ -49,11 +70,11 @@ def adapt(
         ConfigError: unknown layer or setting, another skeleton, or another adapted model at ``out_uri``.
         WeightsError: no such generator, or a generator at ``out_uri``.
     """
-    base_uri = generator_uri if generator_uri.startswith("builtin:") else open_store(generator_uri).uri
-    base = load_generator(base_uri)
-    check_shots(shots, config, base.alpha.skeleton_name, base.generator.n_layers, generator_uri)
+    base = generator if isinstance(generator, Base) else Base.load(generator)
+    parts = base.parts
+    check_shots(shots, config, parts.alpha.skeleton_name, parts.generator.n_layers, base.uri)
     make = {
-        "base_digest": base.digest,
+        "base_digest": parts.digest,
         "settings": config.model_dump(mode="json"),
         "shots": len(shots),
         "shots_hash": _hash(shots.keypoints_NJ2),
@@ -76,13 +97,12 @@ def adapt(
     keep_memory()
     start = time.perf_counter()
     settings = FlexPoseSettings(**config.model_dump())
-    transfer = learn_transfer(
-        base.generator, base.discriminator, base.beta, base.alpha, base.source, shots.keypoints_NJ2, settings, note
-    )
+    networks = parts.generator, parts.discriminator, parts.beta, parts.alpha
+    transfer = learn_transfer(*networks, parts.source, shots.keypoints_NJ2, settings, note, device)
     parameters = sum(p.numel() for p in transfer.parameters())
     card = {**make, "parameters": parameters, "seconds": round(time.perf_counter() - start, 1), "history": history}
-    digest = save_adapted(out_uri, base_uri, base.digest, transfer, shots.keypoints_NJ2, card)
-    return {**card, "base": base_uri, "uri": store.uri, "digest": digest}
+    digest = save_adapted(out_uri, base.uri, parts.digest, transfer, shots.keypoints_NJ2, card)
+    return {**card, "base": base.uri, "uri": store.uri, "digest": digest}
 
 
 def check_shots(shots: PoseSet, config: AdaptConfig, skeleton_name: str, n_layers: int, generator_uri: str) -> None:
