@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 BINARIES = ("radosgw", "radosgw-admin", "ceph", "ceph-mon", "ceph-osd", "ceph-authtool", "monmaptool")
-START_S = 90.0
+START_S = 180.0  # on a machine that is busy with other things
 
 CONFIG = """
 [global]
