@@ -21,6 +21,7 @@ from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.skeleton import BODY_15
 from flexpose_ray.io.models import load_sampler, save_generator
+from flexpose_ray.io.portable import foreign
 from flexpose_ray.io.portable.foreign import import_generator
 
 SOURCE = PoseSet(np.random.default_rng(0).random((60, 15, 2)).astype(np.float32))
@@ -38,6 +39,11 @@ def parts():
         "discriminator": Discriminator(16, **shared),
         "beta": beta,
     }
+
+
+@pytest.fixture(autouse=True)
+def few_judged(monkeypatch):
+    monkeypatch.setattr(foreign, "JUDGED", 64)  # figures of so few are enough here
 
 
 @pytest.fixture
