@@ -6,7 +6,8 @@ import hashlib
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -18,6 +19,8 @@ NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"  # names become folders, object keys and jo
 Layers = Literal["all", "w"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
+HANDS = {"workers", "threads", "report_kimg", "keep", "track"}  # of pretraining: who does it and what is shown of it
 BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: a date such as 2020-13-45, or no UTF-8
 
 
@@ -73,15 +76,26 @@ class PretrainConfig(Section):
     report_kimg: float = Field(2, gt=0, description="a progress line every so many kimg")
     eval_kimg: float = Field(20, gt=0, description="FD, sample grid and checkpoint every so many kimg")
     eval_samples: int = Field(5000, ge=64)
-    workers: Count = Field(1, description="Ray Train workers; may change between runs")
+    keep: Count = Field(2, description="last checkpoints kept, beside the best by FD; may change between runs")
+    track: tuple[Tracker, ...] = Field(("tensorboard",), description="where curves go; may change between runs")
+    workers: Count | tuple[Count, Count] = Field(1, description="Ray Train workers, or [least, most]; may change")
     threads: int | None = Field(None, ge=1, description="torch threads a worker on CPU; all cores by default")
     seed: Seed = 0
 
     @model_validator(mode="after")
     def _batch_splits(self):
-        if self.batch % (4 * self.workers):
-            raise ValueError(f"batch {self.batch} is no multiple of 4 x workers ({self.workers})")
+        least, most = self.worker_range
+        if least > most:
+            raise ValueError(f"workers [{least}, {most}]: the least are more than the most")
+        for workers in range(least, most + 1):
+            if self.batch % (4 * workers):
+                raise ValueError(f"batch {self.batch} is no multiple of 4 x workers ({workers})")
         return self
+
+    @property
+    def worker_range(self) -> tuple[int, int]:
+        """Least and most workers."""
+        return self.workers if isinstance(self.workers, tuple) else (self.workers, self.workers)
 
 
 class AdaptConfig(Section):
@@ -153,12 +167,23 @@ class EvaluateConfig(Section):
     seed: Seed = 0
 
 
+class SourceConfig(Section):
+    """One of several sets of source poses that pretraining mixes."""
+
+    poses: str = Field(description="KIND:PATH")
+    weight: float = Field(1.0, gt=0, description="how often its poses are drawn, relative to the other sets'")
+    mapping: str | None = None
+    attribution: str | None = None
+
+
 class Recipe(Section):
     """A whole run. ``generator`` names a trained one; without it, ``source`` is pretrained on first."""
 
     name: str = Field(pattern=NAME)
     skeleton: Literal["body_15", "face_68"] = "body_15"
-    source: str | None = Field(None, description="KIND:PATH of the source poses")
+    source: str | Annotated[tuple[SourceConfig, ...], Field(min_length=1)] | None = Field(
+        None, description="KIND:PATH of the source poses, or a list of {poses, weight, mapping, attribution}"
+    )
     mapping: str | None = None
     attribution: str | None = Field(None, description="of the source's data: owner and licence, for the card")
     generator: str | None = Field(None, description="URI of a trained generator, or builtin:coco")
@@ -177,7 +202,23 @@ class Recipe(Section):
     def _has_origin(self):
         if self.source is None and self.generator is None:
             raise ValueError("name a source (KIND:PATH) to pretrain on, or a generator (URI)")
+        if isinstance(self.source, tuple) and (self.mapping or self.attribution):
+            raise ValueError("with several sources, mapping and attribution belong beside the poses of each")
         return self
+
+    @property
+    def sources(self) -> tuple[SourceConfig, ...]:
+        """The sets of source poses, however they are written."""
+        if isinstance(self.source, tuple):
+            return self.source
+        if self.source is None:
+            return ()
+        return (SourceConfig(poses=self.source, mapping=self.mapping, attribution=self.attribution),)
+
+    @property
+    def source_name(self) -> str:
+        """The sources in one line, for messages and cards."""
+        return " + ".join(source.poses for source in self.sources)
 
 
 def config_hash(value: Any) -> str:
@@ -186,14 +227,18 @@ def config_hash(value: Any) -> str:
 
 
 def pretrain_key(recipe: Recipe) -> str:
-    """Name of the pretraining's folder. More kimg or workers continue it; anything else starts beside it."""
-    pretrain = recipe.pretrain.model_dump(mode="json", exclude={"kimg", "workers", "threads", "report_kimg"})
-    return f"pretrain-{config_hash([recipe.skeleton, recipe.source, recipe.mapping, pretrain])}"
+    """Name of the pretraining's folder. What only says how long, by whom and how closely watched continues it;
+    anything else starts beside it."""
+    pretrain = recipe.pretrain.model_dump(mode="json", exclude={"kimg", *HANDS})
+    source = recipe.source
+    if isinstance(source, tuple):
+        source = [part.model_dump(exclude={"attribution"}) for part in source]
+    return f"pretrain-{config_hash([recipe.skeleton, source, recipe.mapping, pretrain])}"
 
 
 def run_key(recipe: Recipe) -> str:
     """Name of a whole run's folder. What only says who does the work may change between runs; all else counts."""
-    hands = {"pretrain": {"workers", "threads", "report_kimg"}, "generate": {"actors"}}
+    hands = {"pretrain": HANDS, "generate": {"actors"}}
     return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=hands))}"
 
 
@@ -267,7 +312,7 @@ def parse(model: type[Section], values: dict, where: str) -> Any:
     if told[0]["type"] == "extra_forbidden":
         owner = model
         for part in key[:-1]:
-            owner = _section(owner, str(part))
+            owner = owner if isinstance(part, int) else _section(owner, part)
         raise ConfigError(where, f"unknown key {name}", f"known here: {', '.join(owner.model_fields)}")
     if told[0]["type"] == "value_error":  # of our own, about several keys
         raise ConfigError(where, f"{name}: {told[0]['ctx']['error']}", "correct the recipe or the --set option")
@@ -280,17 +325,25 @@ def parse(model: type[Section], values: dict, where: str) -> Any:
 
 def _key(model: type[Section], loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """Where a fault lies, without the names that pydantic gives to the branches of a union."""
-    key, owner = (), model
+    key, owner, in_branch = (), model, False
     for part in loc:
-        if isinstance(part, int) or owner is not None:
+        if in_branch:
+            in_branch = False
+        elif isinstance(part, int):
             key = (*key, part)
-            owner = _section(owner, str(part))
+        elif owner is not None:
+            key = (*key, part)
+            field, owner = owner.model_fields.get(part), _section(owner, part)
+            in_branch = owner is not None and len(set(get_args(field.annotation)) - {NoneType}) > 1
     return key
 
 
 def _section(owner: type[Section] | None, name: str) -> type[Section] | None:
+    """The section that a field holds, by itself or in a list."""
     field = owner.model_fields.get(name) if owner else None
-    kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+    kinds = [field.annotation] if field else []
+    for kind in kinds:
+        kinds += get_args(kind)
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, Section)), None)
 
 

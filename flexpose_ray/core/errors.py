@@ -34,5 +34,9 @@ class WeightsError(FlexPoseError):
     """A generator, adapted model or checkpoint that is missing, damaged or of another kind."""
 
 
+class TrainingError(FlexPoseError):
+    """Training that cannot go on: losses that are not finite, no memory, workers that are lost again and again."""
+
+
 class NonDeterminismError(FlexPoseError):
     """A shard was committed before with other bytes under the same address."""

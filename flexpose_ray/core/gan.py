@@ -65,16 +65,25 @@ class Draw:
     wanted_mirror_M: np.ndarray
 
     @staticmethod
-    def of_step(seed: int, step: int, batch: int, n_poses: int, z_size: int) -> Draw:
-        """Draw by the address (seed, step)."""
+    def of_step(
+        seed: int, step: int, batch: int, n_poses: int, z_size: int, weights_N: np.ndarray | None = None
+    ) -> Draw:
+        """Draw by the address (seed, step); every pose as often as the others, or in proportion to its weight."""
         rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, step]))
+
+        def rows(count: int) -> np.ndarray:
+            if weights_N is None:
+                return rng.integers(n_poses, size=count)
+            inner_edges = np.cumsum(weights_N / weights_N.sum())[:-1]
+            return np.searchsorted(inner_edges, rng.random(count), side="right")
+
         return Draw(
-            rng.integers(n_poses, size=batch),
+            rows(batch),
             rng.random(batch) < 0.5,
             rng.standard_normal((batch, z_size), np.float32),
             rng.standard_normal((batch, z_size), np.float32),
             rng.random((3, batch, 5), np.float32),
-            rng.integers(n_poses, size=WANTED),
+            rows(WANTED),
             rng.random(WANTED) < 0.5,
         )
 
@@ -119,6 +128,7 @@ class GanTrainer:
         reduce: averages gradients and statistics over workers in place; the default leaves them, for one worker.
         gather: stacks all workers' rows.
         rank, world: this worker's place; ``batch`` must be a multiple of 4 times ``world``.
+        weights_N: how often each pose is drawn, relative to the others; None: all alike.
     """
 
     def __init__(
@@ -134,7 +144,9 @@ class GanTrainer:
         gather: Gather = lambda rows: rows,
         rank: int = 0,
         world: int = 1,
+        weights_N: np.ndarray | None = None,
     ):
+        self.weights_N = weights_N
         self.settings, self.alpha, self.rank, self.world = settings, alpha, rank, world
         self.reduce, self.gather = reduce, gather
         self.device = torch.device(device)
@@ -169,8 +181,8 @@ class GanTrainer:
             Losses of this worker's share: g_loss, d_loss, r1 (every ``r1_every`` steps), logits' mean, augmentation.
         """
         s = self.settings
-        draw = Draw.of_step(s.seed, self.step_count, s.batch, len(self.poses_NJ2), self.generator.z_size)
-        draw = draw.share(self.rank, self.world)
+        shape = s.batch, len(self.poses_NJ2), self.generator.z_size
+        draw = Draw.of_step(s.seed, self.step_count, *shape, self.weights_N).share(self.rank, self.world)
         z, z2 = (torch.as_tensor(a, device=self.device) for a in (draw.z_NZ, draw.z2_NZ))
         augments = torch.as_tensor(draw.augment_N5, device=self.device)
         report = self._discriminator_step(draw, z2, augments)
@@ -178,6 +190,11 @@ class GanTrainer:
         self._average()
         self.step_count += 1
         return report
+
+    def finite(self) -> bool:
+        """Whether all weights of the networks are finite numbers."""
+        weights = [p for network in self._networks().values() for p in network.parameters()]
+        return bool(torch.stack([p.detach().isfinite().all() for p in weights]).all())
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         """All that training goes on from, as named tensors and numbers."""

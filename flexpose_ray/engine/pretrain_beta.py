@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 
 import torch
@@ -11,10 +12,11 @@ from safetensors.torch import save
 from flexpose_ray.config import PretrainConfig
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta, beta_step
+from flexpose_ray.core.errors import TrainingError
 from flexpose_ray.core.metrics import mean_joint_error
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.io.store import Store
-from flexpose_ray.io.weights import load_tensors
+from flexpose_ray.io.weights import load_into, load_tensors
 
 BETA, BETA_CARD = "beta.safetensors", "beta.json"
 BETA_REPORTS = 10  # progress rows of one training
@@ -34,10 +36,16 @@ def trained_beta(
 
     Returns:
         The network in evaluation mode, and a card with its mean error on held-out poses in pixels.
+
+    Raises:
+        TrainingError: an error that is not finite.
+        WeightsError: the run's folder holds a damaged beta, or one of another size.
     """
     beta = Beta(alpha.skeleton.n_joints, alpha.channels, p.beta.width)
     if store.exists(BETA_CARD):
-        beta.load_state_dict(load_tensors(store.get(BETA), f"{store.uri}/{BETA}"))
+        where = f"{store.uri}/{BETA}"
+        tensors = {f"beta.{k}": v for k, v in load_tensors(store.get(BETA), where).items()}
+        load_into(beta, tensors, "beta", where)
         return beta.to(device).eval(), json.loads(store.get(BETA_CARD))
     torch.manual_seed(p.seed)
     beta = Beta(alpha.skeleton.n_joints, alpha.channels, p.beta.width)
@@ -49,6 +57,9 @@ def trained_beta(
     for step in range(p.beta.steps):
         rows = torch.randint(len(poses_NJ2), (p.beta.batch,), generator=rng)
         error = beta_step(beta, optimizer, poses_NJ2[rows], alpha, rng, bf16)
+        if not math.isfinite(error):
+            way_out = f"lower pretrain.beta.lr ({p.beta.lr:g})"
+            raise TrainingError(f"beta's training, step {step + 1:,}", f"its error is {error}", way_out)
         schedule.step()
         if (step + 1) * BETA_REPORTS // p.beta.steps > step * BETA_REPORTS // p.beta.steps:
             report({"beta_step": step + 1, "beta_steps": p.beta.steps, "beta_px": round(error * alpha.size, 3)})

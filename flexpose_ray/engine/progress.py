@@ -80,6 +80,8 @@ def training_line(row: dict) -> str:
         text += f", R1 {row['r1']:.3f}"
     if "fd" in row:
         text += f", FD {row['fd']:.4f}"
+    if "mmd2" in row:
+        text += f", MMD^2 {row['mmd2']:.4f}"
     return f"{text}, {clock(row['eta_s'])} left"
 
 

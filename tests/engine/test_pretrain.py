@@ -1,20 +1,24 @@
 """Pretraining under Ray Train: any number of workers trains the same; what is done is not done again."""
 
+import json
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-import ray
 import torch
+from safetensors.torch import save
 
 from flexpose_ray.config import Recipe, parse, pretrain_key
-from flexpose_ray.core.errors import ConfigError, DataError, WeightsError
+from flexpose_ray.core.errors import ConfigError, DataError, TrainingError, WeightsError
 from flexpose_ray.core.limits import PoseLimits
-from flexpose_ray.core.metrics import frechet_distance
+from flexpose_ray.core.metrics import frechet_distance, mmd2
 from flexpose_ray.engine import pretrain as engine
-from flexpose_ray.engine.checkpoint import last_checkpoint
+from flexpose_ray.engine.checkpoint import last_checkpoint, write_checkpoint
 from flexpose_ray.engine.pretrain import pretrain
+from flexpose_ray.engine.pretrain_judge import both_sides
+from flexpose_ray.io.datasets.mixture import set_numbers
 from flexpose_ray.io.models import load_generator, load_sampler
 from flexpose_ray.io.poses import read_poses
 from flexpose_ray.io.store import open_store
@@ -67,8 +71,21 @@ def test_a_run_tells_its_progress_and_leaves_a_generator(run):
 def test_fd_is_that_of_the_best_generator_to_held_out_poses_of_both_sides(run):
     _, done, _ = run
     _, held = read_poses(f"{done['run']}/source.parquet").split(0.2)
-    poses, _ = load_sampler(done["generator"]).sample(0, np.arange(64))
-    assert frechet_distance(poses, engine._both_sides(held)) == pytest.approx(done["fd"], rel=1e-5)
+    poses, _ = load_sampler(done["generator"]).sample(0, np.arange(64))  # as many as eval_samples
+    assert frechet_distance(poses, both_sides(held)) == pytest.approx(done["fd"], rel=1e-5)
+    assert mmd2(poses, both_sides(held)) == pytest.approx(done["mmd2"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_finished_run_has_a_card_and_curves_and_nothing_of_ray(run):
+    _, done, _ = run
+    store, card = open_store(done["run"]), load_generator(done["generator"]).card
+    text = store.get("card.md").decode()
+    assert f"{card['fd']:.4f} (floor {card['fd_floor']:.4f})" in text
+    assert f"{card['mmd2']:.4f} (floor {card['mmd2_floor']:.4f})" in text
+    assert "synthetic:rowing?count=300" in text
+    assert [key for key in store.list("tensorboard/") if "tfevents" in key]
+    assert store.list("ray/") == []
 
 
 @pytest.mark.slow
@@ -96,7 +113,7 @@ def test_the_same_again_returns_at_once(run, monkeypatch):
     def forbidden(*args):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(engine, "_fit", forbidden)
+    monkeypatch.setattr(engine, "fit", forbidden)
     start = time.perf_counter()
     assert pretrain(recipe(), storage) == done
     assert pretrain(recipe(kimg=0.1, workers=2, threads=2), storage) == done
@@ -132,9 +149,8 @@ def copy(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_error_of_ours_in_a_worker_reaches_the_caller(copy, monkeypatch):
+def test_an_error_of_ours_in_a_worker_reaches_the_caller(copy):
     storage, store = copy
-    monkeypatch.setattr(engine, "MAX_FAILURES", 0)
     store.put("beta.safetensors", b"cut off")
     with pytest.raises(WeightsError, match=r"beta\.safetensors: no safetensors file"):
         pretrain(recipe(), storage)
@@ -148,6 +164,86 @@ def test_a_damaged_checkpoint_is_told_before_anything_starts(copy, monkeypatch):
     store.put(newest, store.get(newest)[:1000])
     with pytest.raises(WeightsError, match=rf"{newest}: damaged checkpoint \(delete it"):
         pretrain(recipe(), storage)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_other_networks_or_of_another_run_is_told_before_anything_starts(copy, monkeypatch):
+    storage, store = copy
+    monkeypatch.setattr(engine, "ray_session", lambda: pytest.fail("started Ray"))
+    other = pretrain_key(recipe(lr=0.1))
+    newest = store.list("checkpoints/")[-1]
+    last = last_checkpoint(store)
+    write_checkpoint(store, replace(last, run=other))
+    with pytest.raises(WeightsError, match=rf"{newest}: checkpoint of another run, {other}, where pretrain-"):
+        pretrain(recipe(), storage)
+    small = {name: t[:, :4] if name == "averaged.start" else t for name, t in last.tensors.items()}
+    write_checkpoint(store, replace(last, tensors=small, run=None))
+    with pytest.raises(WeightsError, match=r"other networks: averaged\.start is \(1, 4, 4, 4\), this run"):
+        pretrain(recipe(), storage)
+
+
+@pytest.mark.slow
+def test_a_run_whose_checkpoints_are_gone_does_not_begin_anew_over_its_generator(copy, monkeypatch):
+    storage, store = copy
+    monkeypatch.setattr(engine, "ray_session", lambda: pytest.fail("started Ray"))
+    for key in store.list("checkpoints/"):
+        store.delete(key)
+    store.put("pretrain.json", b'{"kimg": 0.01}')
+    with pytest.raises(WeightsError, match=r"checkpoints: the run's last checkpoint is gone \(bring it back"):
+        pretrain(recipe(), storage)
+
+
+@pytest.mark.slow
+def test_checkpoints_of_earlier_versions_are_gone_on_from(copy):
+    """They name no run, hold no hash, and their history has no MMD^2."""
+    storage, store = copy
+    (key, *_) = store.list("checkpoints/")
+    last = last_checkpoint(store)
+    for other in store.list("checkpoints/"):
+        store.delete(other)
+    history = [{k: v for k, v in row.items() if k != "mmd2"} for row in last.history]
+    metadata = {"numbers": json.dumps(last.numbers), "history": json.dumps(history)}
+    store.put(key, save(last.tensors, metadata))
+    done = pretrain(recipe(kimg=0.4), storage)
+    assert [row["kimg"] for row in done["history"]] == [0.08, 0.16, 0.24, 0.32, 0.4]
+    assert done["history"][:4] == history
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_losses_that_are_not_finite_end_the_run_at_once(ray_cluster, tmp_path):
+    with pytest.raises(TrainingError, match=r"step \d: .* is (nan|inf).*lower pretrain\.lr \(1e\+15\) or raise"):
+        pretrain(recipe(lr=1e15), str(tmp_path))
+    assert open_store(tmp_path).list(f"{pretrain_key(recipe(lr=1e15))}/checkpoints") == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_workers_train_for_fifty_steps_what_one_trains(ray_cluster, tmp_path):
+    """Through gloo, losses of every step to 1e-3."""
+    every_step = {"kimg": 0.8, "report_kimg": 0.016, "eval_kimg": 0.4}
+    one, two = (
+        pretrain(recipe(**every_step, workers=workers), str(tmp_path / str(workers)))["history"] for workers in (1, 2)
+    )
+    assert len(one) == 50
+    for ours, theirs in zip(numbers(two), numbers(one), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_several_sources_are_mixed_and_all_are_on_the_card(ray_cluster, tmp_path):
+    sources = [
+        {"poses": "synthetic:rowing?count=200", "weight": 3, "attribution": "rowers of ours"},
+        {"poses": "synthetic:cycling?count=100", "attribution": "cyclists of ours"},
+    ]
+    done = pretrain(recipe(sources), str(tmp_path))
+    card = load_generator(done["generator"]).card
+    assert card["attribution"] == "rowers of ours; cyclists of ours"
+    assert [source["weight"] for source in card["sources"]] == [3, 1]
+    poses = read_poses(f"{done['run']}/source.parquet")
+    assert len(poses) == 300
+    assert set(set_numbers(poses)) == {0, 1}
 
 
 # ----- what needs no cluster
@@ -178,44 +274,3 @@ def test_without_a_source_there_is_nothing_to_train_on(tmp_path):
     no_source = parse(Recipe, {"name": "tiny", "generator": "builtin:coco"}, "test")
     with pytest.raises(ConfigError, match="no source to pretrain on"):
         pretrain(no_source, str(tmp_path))
-
-
-def test_averaging_is_one_all_reduce_that_keeps_shapes_and_layouts(monkeypatch):
-    calls = []
-
-    def all_reduce(flat):
-        calls.append(len(flat))
-        flat += 10 * torch.arange(len(flat))  # what another worker holds more
-
-    monkeypatch.setattr(engine.dist, "all_reduce", all_reduce)
-    tensors = [torch.zeros(()), torch.zeros(2, 3, 2, 2).to(memory_format=torch.channels_last), torch.zeros(4)]
-    engine.average(tensors, 2)
-    assert calls == [1 + 24 + 4]
-    assert tensors[0] == 0
-    torch.testing.assert_close(tensors[1], 5 * torch.arange(1.0, 25).view(2, 3, 2, 2))
-    assert tensors[1].is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(tensors[2], 5 * torch.arange(25.0, 29))
-
-
-def test_gathering_keeps_the_workers_order(monkeypatch):
-    def all_gather(parts, rows):
-        for rank, part in enumerate(parts):
-            part.copy_(rows + 10 * rank)
-
-    monkeypatch.setattr(engine.dist, "all_gather", all_gather)
-    rows = torch.arange(6.0).view(2, 3).T
-    torch.testing.assert_close(engine.gather(rows, 2), torch.cat([rows, rows + 10]))
-
-
-def test_the_cause_of_a_failed_training_is_the_error_of_ours_within():
-    ours, others = WeightsError("there", "damaged"), ValueError("no")
-    wrapped = RuntimeError("task failed")
-    wrapped.__cause__ = ours
-    assert engine._cause(failed(wrapped)) is ours
-    assert engine._cause(failed(ours)) is ours
-    error = failed(others)
-    assert engine._cause(error) is error
-
-
-def failed(cause):
-    return ray.train.v2.api.exceptions.WorkerGroupError("failed", {0: cause})
