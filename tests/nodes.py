@@ -31,22 +31,27 @@ class Nodes:
     Args:
         folder: short path for what Ray writes.
         env: further environment of all nodes and so of their workers.
+        cpus: of every node that works.
 
     Attributes:
         env: what a driver needs in its environment to join.
     """
 
-    def __init__(self, folder: str, env: dict[str, str]):
+    def __init__(self, folder: str, env: dict[str, str], cpus: int = 2):
         self.env = os.environ | ENV | env | {"RAY_TMPDIR": folder}
         self.env.pop("RAY_ADDRESS", None)
         self.keeper = psutil.Popen(
-            [sys.executable, __file__], env=self.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, __file__, str(cpus)],
+            env=self.env,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         self.env["RAY_ADDRESS"] = self._answer()
         (self.head,) = self._all()
 
     def raylets(self, count: int) -> list[psutil.Process]:
-        """The nodes that work, two CPUs each, after starting as many as are missing."""
+        """The nodes that work, after starting as many as are missing."""
         for _ in range(count - len(self._working())):
             self.keeper.stdin.write("one more\n")
             self.keeper.stdin.flush()
@@ -86,7 +91,7 @@ def _keep() -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
     print(cluster.address, file=answers, flush=True)
     for _ in sys.stdin:
-        cluster.add_node(num_cpus=2, **memory)
+        cluster.add_node(num_cpus=int(sys.argv[1]), **memory)
         print("there", file=answers, flush=True)
     cluster.shutdown()
 

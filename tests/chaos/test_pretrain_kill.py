@@ -11,25 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
 import yaml
 
 from flexpose_ray.config import load_recipe, pretrain_key
 from flexpose_ray.engine.checkpoint import PREFIX, last_checkpoint
 from flexpose_ray.engine.pretrain import pretrain
 from flexpose_ray.io.store import open_store
-from flexpose_ray.io.weights import read_model
-
-RECIPE = {
-    "name": "tiny",
-    "source": "synthetic:rowing?count=300",
-    "pretrain": {
-        "alpha": {"size": 16}, "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 64, "most": 8},
-        "beta": {"width": 4, "steps": 20, "batch": 16},
-        "kimg": 1.6, "report_kimg": 0.08, "eval_kimg": 0.16, "pose_from_kimg": 0.1, "eval_samples": 64,
-        "batch": 16, "r1_every": 4, "held_out": 0.2, "bf16": False, "threads": 1,
-    },
-}  # fmt: skip
+from tests.chaos.pretraining import RECIPE, assert_same_run, workers_among
 
 
 @pytest.fixture(scope="module")
@@ -42,29 +30,6 @@ def recipe_file(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def undisturbed(ray_cluster, recipe_file: str, tmp_path_factory) -> dict:
     return pretrain(load_recipe(recipe_file), str(tmp_path_factory.mktemp("undisturbed")))
-
-
-def assert_same_run(done: dict, undisturbed: dict) -> None:
-    """Losses, FD, state and best generator: equal to the last bit."""
-    speeds = ("kimg_s", "eta_s")
-    ours, theirs = (
-        [{k: v for k, v in row.items() if k not in speeds} for row in d["history"]] for d in (done, undisturbed)
-    )
-    assert ours == theirs
-    one, other = (last_checkpoint(open_store(d["run"])) for d in (done, undisturbed))
-    assert one.numbers == other.numbers
-    assert [name for name, tensor in one.tensors.items() if not torch.equal(tensor, other.tensors[name])] == []
-    assert read_model(done["generator"]).digest == read_model(undisturbed["generator"]).digest
-
-
-def workers_among(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """The training workers, as long as they run."""
-    found = []
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            if "RayTrainWorker" in " ".join(process.cmdline()):  # of a zombie it is empty
-                found.append(process)
-    return found
 
 
 @pytest.mark.slow
