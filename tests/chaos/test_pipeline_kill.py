@@ -16,8 +16,9 @@ import numpy as np
 import psutil
 import pytest
 
-from flexpose_ray.io.manifest import committed, iter_shards, verify
+from flexpose_ray.io.manifest import committed, iter_shards
 from flexpose_ray.io.store import open_store
+from flexpose_ray.io.verify import verify
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
 PATIENCE_S = 200.0
