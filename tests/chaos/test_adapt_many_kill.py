@@ -21,7 +21,7 @@ from flexpose_ray.io.datasets.synthetic import sample_synthetic
 from flexpose_ray.io.poses import read_poses, write_poses
 from flexpose_ray.io.weights import read_model
 
-COUNT, STEPS, PATIENCE_S = 4, 40, 150.0
+COUNT, STEPS, PATIENCE_S = 4, 150, 180.0
 CONFIG = AdaptConfig(steps=STEPS, batch=8, mixup=10)
 DRIVER = """
 import json, sys
@@ -65,6 +65,11 @@ def finished(out: Path) -> dict[str, bytes]:
     return {file.parent.name: file.read_bytes() for file in out.glob("*/model.json")}
 
 
+def under_way(out: Path) -> set[str]:
+    """The targets whose adaptation has begun: their make.json is there, and no model yet."""
+    return {file.parent.name for file in out.glob("*/make.json")} - finished(out).keys()
+
+
 def wait_until(reached: Callable[[], object], driver: psutil.Popen):
     deadline = time.monotonic() + PATIENCE_S
     while not (found := reached()):
@@ -90,10 +95,9 @@ def assert_whole(out: Path, expected: dict[str, str]) -> None:
 @pytest.mark.timeout(400)
 def test_a_killed_worker_costs_its_own_target_a_second_try(sets, expected, tiny_generator, ray_folder, tmp_path):
     driver = start(tiny_generator, sets, tmp_path, ray_folder)
-    # By the time that a target's make.json is there, its adaptation is under way.
-    wait_until(lambda: set(tmp_path.glob("*/make.json")) and not finished(tmp_path), driver)
-    victim = wait_until(lambda: busy_workers(driver), driver)[0]
-    victim.kill()
+    wait_until(lambda: under_way(tmp_path), driver)
+    wait_until(lambda: busy_workers(driver), driver)[0].kill()
+    assert len(finished(tmp_path)) < COUNT, "not killed amid the adaptations"
     assert driver.wait(PATIENCE_S) == 0
     assert_whole(tmp_path, expected)
 
