@@ -247,3 +247,61 @@ def test_a_run_s_folder_depends_on_what_is_made_and_not_on_who_makes_it(recipe_f
         assert run_key(load_recipe(path, [option])) == key
     for option in ("generate.count=5", "adapt.seed=1", "evaluate.count=64", "name=other"):
         assert run_key(load_recipe(path, [option])) != key
+
+
+# ----- pretraining's sources and workers
+
+
+def test_the_shipped_recipe_keeps_the_folder_of_runs_that_began_with_earlier_versions():
+    """A new default or key would begin them anew."""
+    assert pretrain_key(load_recipe("coco")) == "pretrain-bed79585"
+
+
+def mixture(*sources, **changes):
+    return parse(Recipe, {"name": "mine", "source": list(sources), **changes}, "f")
+
+
+def test_sources_have_one_form_inside():
+    single = parse(Recipe, {"name": "a", "source": "coco:x", "mapping": "m", "attribution": "who"}, "f")
+    assert [s.model_dump() for s in single.sources] == [
+        {"poses": "coco:x", "weight": 1, "mapping": "m", "attribution": "who"}
+    ]
+    assert mixture({"poses": "a:b"}, {"poses": "c:d"}).source_name == "a:b + c:d"
+    assert parse(Recipe, {"name": "a", "generator": "builtin:coco"}, "f").sources == ()
+
+
+def test_weights_make_another_run_and_attributions_do_not():
+    keys = [
+        pretrain_key(mixture({"poses": "a:b", **changes}, {"poses": "c:d"}))
+        for changes in ({}, {"attribution": "who"}, {"weight": 2}, {"mapping": "m"})
+    ]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize(("source", "told"), [
+    ([{"poses": "x", "wait": 2}], r"unknown key source\.0\.wait \(known here: poses, weight, mapping, attribution\)"),
+    ([{"poses": "x"}, {"poses": "x", "weight": 0}], r"source\.1\.weight: should be greater than 0, found 0"),
+    (5, "source: should be a valid string or a list"),
+])  # fmt: skip
+def test_faults_within_a_list_of_sources_are_named(source, told):
+    with pytest.raises(ConfigError, match=told):
+        parse(Recipe, {"name": "a", "source": source}, "f")
+
+
+def test_with_several_sources_mapping_and_attribution_stand_beside_each():
+    with pytest.raises(ConfigError, match="belong beside the poses of each"):
+        mixture({"poses": "a:b"}, mapping="m")
+
+
+def test_workers_are_a_number_or_a_range_that_the_batch_can_be_split_for():
+    def workers(value, batch=32):
+        pretrain = {"workers": value, "batch": batch}
+        return parse(Recipe, {"name": "a", "source": "x:y", "pretrain": pretrain}, "f").pretrain
+
+    assert workers(2).worker_range == (2, 2)
+    assert workers([1, 2]).worker_range == (1, 2)
+    assert workers([1, 3], batch=48).worker_range == (1, 3)
+    for value, told in (([1, 3], "no multiple of 4 x workers .3."), ([2, 1], "the least are more than the most")):
+        with pytest.raises(ConfigError, match=told):
+            workers(value)

@@ -355,3 +355,37 @@ def test_bfloat16_trains_close_to_float32():
         reports = full.step(), half.step()
     assert reports[1] == pytest.approx(reports[0], abs=0.15)
     assert {v.dtype for name, v in half.state()[0].items() if name.startswith("generator")} == {torch.float32}
+
+
+# ----- weights
+
+
+def test_poses_are_drawn_in_proportion_to_their_weights():
+    weights_N = np.repeat([1.0, 5.0, 0.0], 20)
+    draws = [Draw.of_step(0, step, 64, 60, 16, weights_N) for step in range(30)]
+    for name in ("rows_N", "wanted_M"):
+        rows = np.concatenate([getattr(draw, name) for draw in draws])
+        shares = np.bincount(rows // 20, minlength=3) / len(rows)
+        assert shares == pytest.approx([1 / 6, 5 / 6, 0], abs=0.03)
+        assert set(rows) == set(range(40))
+
+
+def test_without_weights_the_draw_is_what_it_was_before_there_were_any():
+    """Running trainings go on by it."""
+    assert Draw.of_step(0, 0, 8, 60, 16).rows_N.tolist() == [2, 0, 36, 14, 21, 6, 11, 33]
+
+
+def test_a_trainer_draws_by_its_weights():
+    t = trainer()
+    t.weights_N = np.eye(60)[7]
+    seen = []
+    t._discriminator_step = lambda draw, z2, augments: seen.append(draw) or {}
+    t.step()
+    assert set(seen[0].rows_N) == {7}
+
+
+def test_weights_that_are_not_finite_are_noticed():
+    t = trainer()
+    assert t.finite()
+    t.averaged.start.data[0, 0, 0, 0] = float("inf")
+    assert not t.finite()
