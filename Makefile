@@ -2,6 +2,8 @@
 .PHONY: help demo test test-fast lint bench
 
 PYTHON ?= python3
+# Threads of torch that wait shall sleep: where other work runs beside, spinning ones take several times as long.
+export OMP_WAIT_POLICY ?= PASSIVE
 BIN := .venv/bin
 # Without a GPU the plain torch of Linux brings gigabytes of CUDA libraries; an index of CPU builds spares them.
 TORCH_INDEX ?=

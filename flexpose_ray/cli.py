@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import redirect_stdout
 
 from flexpose_ray import __version__
 from flexpose_ray.core.errors import FlexPoseError
@@ -27,7 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     # Before torch is loaded: threads that wait shall sleep. On a busy machine spinning ones cost three times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        status, result, text = args.run(args)
+        with redirect_stdout(sys.stderr):  # Ray reports workers that died on standard output
+            status, result, text = args.run(args)
         print(text, file=sys.stderr if args.json else sys.stdout)
         if args.json:
             print(json.dumps(result))
@@ -99,13 +101,18 @@ def build_parser() -> argparse.ArgumentParser:
         "flexpose pretrain coco --set pretrain.kimg=300 --storage runs",
     )  # fmt: skip
     whole(sub)
+    sub.add_argument("--price", type=float, metavar="X", help="of all machines an hour, for the plan of --dry-run")
 
     sub = verb(
         "adapt", runs.adapt, "adapt a generator to a few shots",
         "flexpose adapt --generator builtin:coco --shots sets/mine.parquet --out models/mine",
     )  # fmt: skip
     sub.add_argument("--generator", required=True, metavar="URI", help="trained generator, or builtin:coco")
-    sub.add_argument("--shots", required=True, metavar="URI", help="pose set (.parquet) or KIND:PATH; at least two")
+    shots = sub.add_mutually_exclusive_group(required=True)
+    shots.add_argument("--shots", metavar="URI", help="pose set (.parquet) or KIND:PATH; at least two")
+    shots.add_argument("--shots-each", metavar="URI", help="many targets: a folder of pose sets NAME.parquet")
+    shots.add_argument("--shots-by-label", metavar="URI", help="many targets: one for every label of a pose set")
+    sub.add_argument("--workers", type=int, metavar="K", help="of many targets, adaptations at a time")
     sub.add_argument("--layers", metavar="L,L", help="style layers to adapt, from 1, or all, or w")
     sub.add_argument("--paper", action="store_true", help="the paper's literal setting")
     sub.add_argument("--out", required=True, metavar="URI", help="folder of the adapted model")

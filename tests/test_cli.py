@@ -23,6 +23,7 @@ from flexpose_ray.cli import build_parser, main
 from flexpose_ray.io.datasets import read_source
 from flexpose_ray.io.manifest import MODEL, commit_shard, pin_run, plan_shards, publish
 from flexpose_ray.io.models import copy_model
+from flexpose_ray.io.poses import write_poses
 from flexpose_ray.io.shards import encode_shard
 from flexpose_ray.io.store import open_store
 
@@ -68,6 +69,8 @@ def inputs(tmp_path_factory, tiny_generator: str) -> Path:
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
     (folder / "generator").symlink_to(tiny_generator)
+    for name in ("one", "two"):
+        write_poses(f"{folder}/sets/{name}.parquet", read_source(f"table:{folder}/two.npz")[0])
     _make_data_set(folder / "samples", tiny_generator, poses_NJ2.astype(np.float32) / 100)
     return folder
 
@@ -430,11 +433,29 @@ def test_export(capsys):
     assert "another format" in refusal(capsys, "export in/samples --format coco --out new")
 
 
+PRETRAIN_TINY = (
+    "pretrain coco --set source=synthetic:rowing?count=200 --set pretrain.alpha.size=16 --set pretrain.beta.width=4 "
+    "--set pretrain.network.base=64 --set pretrain.network.most=8 --set pretrain.eval_samples=64 "
+    "--set pretrain.threads=1"
+)
+
+
+def test_many_targets_of_which_one_fails(capsys, ray_cluster):
+    command = "adapt --generator in/generator --shots-each in/sets --out new --set adapt.steps=2 --set adapt.batch=4"
+    rows = done(capsys, command)["targets"]
+    assert [(row["name"], row["error"]) for row in rows] == [("one", None), ("two", None)]
+    write_poses("sets/alone.parquet", read_source("table:in/one.npz")[0])
+    assert main(shlex.split("adapt --generator in/generator --shots-each sets --out other")) == 1
+    out = capsys.readouterr().out
+    assert "alone: " in out and "at least two poses" in out and "0 of 1 targets adapted" in out
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [
         ("prepare --source table:in/good.npz --out new/set.parquet", "would be written to new/set.parquet"),
-        ("pretrain coco --set source=synthetic:rowing --storage new", "kimg on 2,000 poses in new/"),
+        (f"{PRETRAIN_TINY} --storage new --price 3", "kimg on 200 poses in new/"),
+        ("adapt --generator in/generator --shots-each in/sets --out new", "2 targets in new: one, two"),
         (f"{ADAPT} table:in/two.npz", "would adapt in/generator to 2 shots in"),
         (f"{GENERATE} --out new/data --count 25000", "would sample 25,000 poses in 25 shards, 0 of which are there"),
         (f"{EVALUATE} table:in/good.npz", "would compare 60 poses of in/samples with 60 target poses"),
@@ -529,6 +550,15 @@ def test_ctrl_c_says_how_to_go_on():
             process.kill()
     assert (process.returncode, out) == (130, "")
     assert err.endswith("flexpose adapt: stopped; the same command goes on from here\n") and "Traceback" not in err
+
+
+def test_only_results_reach_standard_output(capsys, monkeypatch):
+    def noisy(*_, **__):
+        print("(raylet) A worker died")
+        return {"count": 1, "shards": 1, "rendered": 0, "seconds": 1.0, "rejects": {}, "uri": "new"}
+
+    monkeypatch.setattr("flexpose_ray.engine.generate.generate", noisy)
+    assert done(capsys, f"{GENERATE} --out new")["count"] == 1
 
 
 def test_what_ray_lost_is_told_and_a_fault_of_ours_is_shown(capsys, monkeypatch):

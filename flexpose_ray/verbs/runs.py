@@ -20,13 +20,16 @@ def pretrain(args) -> Outcome:
     from flexpose_ray.config import pretrain_key
 
     recipe = _recipe(args)
-    from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
+    from flexpose_ray.engine.pretrain import pretrain
     from flexpose_ray.engine.progress import StageLines
 
     if args.dry_run:
-        work = f"{recipe.pretrain.kimg:g} kimg on {len(read_recipe_source(recipe)):,} poses"
+        from flexpose_ray.engine.plan import format_plan, plan
+
+        found = plan(recipe, args.price)
         place = f"{args.storage}/{pretrain_key(recipe)}"
-        return 0, recipe.model_dump(mode="json"), f"would train {work} in {place}"
+        work = f"would train {recipe.pretrain.kimg:g} kimg on {found['poses']:,} poses in {place}"
+        return 0, found, f"{work}\n{format_plan(found)}"
 
     lines = StageLines()
     done = pretrain(recipe, args.storage, lambda row: lines("pretrain", row))
@@ -42,6 +45,10 @@ def adapt(args) -> Outcome:
     changes = [f"layers={_layers(args.layers)}"] if args.layers else []
     base = AdaptConfig.paper() if args.paper else None
     config = load_section("adapt", args.config, args.set, changes, base)
+    if not args.shots:
+        return _adapt_many(args, config)
+    if args.workers:
+        raise ConfigError("--workers", "goes with many targets", "leave it out, or give --shots-each")
     shots = _poses(args.shots)
     from flexpose_ray.engine.adapt import adapt, check_shots
     from flexpose_ray.engine.progress import StageLines
@@ -60,6 +67,21 @@ def adapt(args) -> Outcome:
     card = adapt(args.generator, shots, config, args.out, lambda row: lines("adapt", row))
     text = f"{card['shots']} shots, {card['parameters']:,} parameters, {card['seconds']:.0f} s"
     return 0, card, f"{text}\nadapted model: {card['uri']}"
+
+
+def _adapt_many(args, config) -> Outcome:
+    from flexpose_ray.engine.adapt_many import adapt_many, read_targets, split_by_label
+
+    each, by_label = args.shots_each, args.shots_by_label
+    targets = read_targets(each) if each else split_by_label(_poses(by_label), by_label)
+    if args.dry_run:
+        text = f"would adapt {args.generator} to {len(targets):,} targets in {args.out}: {', '.join(targets)}"
+        return 0, {"targets": list(targets), **config.model_dump(mode="json")}, text
+    rows = adapt_many(args.generator, targets, config, args.out, args.workers)
+    failed = [row for row in rows if row["error"]]
+    lines = [f"{row['name']}: {row['error']}" for row in failed]
+    lines.append(f"{len(rows) - len(failed):,} of {len(rows):,} targets adapted: {args.out}")
+    return (1 if failed else 0), {"targets": rows}, "\n".join(lines)
 
 
 def import_(args) -> Outcome:
