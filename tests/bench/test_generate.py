@@ -24,9 +24,7 @@ def pipeline(out: str, actors: int, images: str | None) -> float:
         seen.append((time.perf_counter(), done))
 
     count = SHARDS * SIZE
-    generate(
-        "builtin:coco", out, count=count, seed=0, shard_size=SIZE, images=images, actors=actors, on_progress=note
-    )
+    generate("builtin:coco", out, count=count, seed=0, shard_size=SIZE, images=images, actors=actors, on_progress=note)
     (start, first), (end, last) = seen[actors], seen[-1]  # the first event is the start, then every actor's first shard
     return (last - first) / (end - start)
 
