@@ -94,16 +94,19 @@ class TensorBoard:
         self.writer.add_image("samples", image_HWC, step, dataformats="HWC")
 
     def flush(self) -> None:
-        self.writer.flush()
+        self.writer.flush()  # what its queue still holds comes with the next
+        self._put()
+
+    def close(self) -> None:
+        self.writer.close()
+        self._put()
+        if self.temp:
+            self.temp.cleanup()
+
+    def _put(self) -> None:
         if self.temp:
             for file in self.folder.iterdir():
                 self.store.put(f"{FOLDER}/{file.name}", file.read_bytes())
-
-    def close(self) -> None:
-        self.flush()
-        self.writer.close()
-        if self.temp:
-            self.temp.cleanup()
 
 
 class MLflow:
