@@ -113,7 +113,7 @@ def commit_shard(store: Store, shard_index: int, data: bytes, stats: dict[str, A
 
 def committed(store: Store) -> set[ShardId]:
     """All committed shards, from one listing."""
-    names = (re.fullmatch(r"commits/(\d+)-(\d+)\.json", key) for key in store.list("commits/"))
+    names = (re.fullmatch(r"commits/(\d+)-(\d+)\.json", key) for key in store.iter_keys("commits/"))
     return {ShardId(int(name[1]), int(name[2])) for name in names if name}
 
 
