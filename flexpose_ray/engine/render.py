@@ -49,7 +49,7 @@ class ShardRenderer:
     """
 
     def __init__(self, store: Store, device: str = "cpu"):
-        torch.set_num_threads(1)  # a pool has an actor for every core; also, bytes must not depend on the machine
+        self.threads = 1  # a pool has an actor for every core; also, bytes must not depend on the machine
         torch.backends.cudnn.deterministic = True
         run = read_json(store, RUN_KEY)
         self.seed, self.shard_size, self.images = run["seed"], run["shard_size"], run["images"]
@@ -71,6 +71,14 @@ class ShardRenderer:
         Raises:
             ConfigError: the gate rejects so much that places stay empty.
         """
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            return self._poses(shard)
+        finally:
+            torch.set_num_threads(before)
+
+    def _poses(self, shard: ShardId) -> Poses:
         address_N = np.arange(shard.rows, dtype=np.int64) + shard.index * self.shard_size
         poses = Poses(address_N, *self.sampler.sample(self.seed, address_N), {"rows": shard.rows, "drawn": shard.rows})
         if self.settings.mode == "off":

@@ -9,7 +9,8 @@
 
 A shard's identity is its index and its number of rows, since the last shard of a data set may be shorter: when the
 data set grows, that shard is rendered again in full, beside the short one that older manifests still name.
-Nothing but the log holds a time, a host or a path, so two runs of one command leave the same bytes.
+Nothing but the log and the model's card holds a time, a host or a path, so two runs of one command leave the same
+bytes.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import time
 from statistics import median
 
 import pytest
-import torch
 
 from flexpose_ray.engine.generate import generate
 from flexpose_ray.engine.render import ShardRenderer
@@ -33,7 +32,7 @@ def loop(data_set: str, threads: int) -> float:
     """Poses/s of rendering and committing the shards of that data set, one after another."""
     store = open_store(data_set)
     renderer, out = ShardRenderer(store), open_store(f"{data_set}-again-{time.time_ns()}")
-    torch.set_num_threads(threads)
+    renderer.threads = threads
     shards = plan_shards(SHARDS * SIZE, SIZE)
     renderer.encoded(shards[0])
     start = time.perf_counter()

@@ -23,9 +23,10 @@ def made(ray_cluster, tiny_generator: str, tmp_path_factory) -> dict[str, bytes]
     return {key: store.get(key) for key in store.list() if not key.startswith("log/")}
 
 
-@pytest.fixture
-def data_set(made: dict[str, bytes], store: Store) -> Store:
-    """A copy to be damaged."""
+@pytest.fixture(params=["folder", "s3"])
+def data_set(request, made: dict[str, bytes], tmp_path) -> Store:
+    """A copy to be damaged, where the workers of the session's Ray reach it."""
+    store = open_store(tmp_path / "store" if request.param == "folder" else request.getfixturevalue("s3_uri"))
     for key, data in made.items():
         store.put(key, data)
     return store
