@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -14,7 +16,7 @@ import torch
 from flexpose_ray.config import Recipe, parse
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
-from flexpose_ray.engine.memory import keep_memory
+from flexpose_ray.engine.memory import KEEP_ENV, keep_memory
 from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
 from flexpose_ray.engine.pretrain_worker import Meter, fast_bf16, gan_trainer, split_source
 from tests.bench.stylegan2 import Training
@@ -93,20 +95,30 @@ def under_ray(storage: str, **changes) -> float:
     return median(row["kimg_s"] for row in history[1:])
 
 
+def bare_loop() -> float:
+    """kimg/s of the same steps and reports without Ray; in a process of its own with the workers' environment."""
+    torch.set_num_threads(1)
+    bare, rates = trainer(recipe()), []
+    meter = Meter(bare)
+    for _ in range(ROWS):
+        for _ in range(ROW_STEPS):
+            meter.add(bare.step())
+        rates.append(meter.row(100)["kimg_s"])
+        meter.restart()
+    return median(rates[1:])
+
+
 @pytest.mark.bench
 @pytest.mark.timeout(1800)
 def test_ray_train_against_a_bare_loop(ray_cluster, tmp_path):
     ratios = []
     for pair in range(PAIRS):
         ray_rate = under_ray(str(tmp_path / str(pair)))
-        bare, rates = trainer(recipe()), []
-        meter = Meter(bare)
-        for _ in range(ROWS):
-            for _ in range(ROW_STEPS):
-                meter.add(bare.step())
-            rates.append(meter.row(100)["kimg_s"])
-            meter.restart()
-        ratios.append(ray_rate / median(rates[1:]))
+        command = [sys.executable, "-m", "tests.bench.test_train"]
+        bare = subprocess.run(
+            command, env=os.environ | KEEP_ENV | {"OMP_NUM_THREADS": "1"}, capture_output=True, check=True
+        )
+        ratios.append(ray_rate / float(bare.stdout))
     print(f"\nRay Train: {median(ratios):.3f} times the images/s of a bare loop")
     assert median(ratios) > 0.97
 
@@ -121,3 +133,7 @@ def test_two_workers_against_one_on_a_core_each(ray_cluster, tmp_path):
         ratios.append(two / one)
     print(f"\ntwo workers: {median(ratios):.2f} times the images/s of one")
     assert median(ratios) > 1.7
+
+
+if __name__ == "__main__":
+    print(bare_loop())
