@@ -1,0 +1,113 @@
+"""The recipe of a whole run, and the names of the folders that it leads to."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from flexpose_ray.config.reading import Section, config_hash, parse, read_recipe, section_of, set_key
+from flexpose_ray.config.sections import (
+    HANDS,
+    NAME,
+    AdaptConfig,
+    EvaluateConfig,
+    GenerateConfig,
+    PretrainConfig,
+    SourceConfig,
+    TargetConfig,
+)
+from flexpose_ray.core.errors import ConfigError
+
+
+class Recipe(Section):
+    """A whole run. ``generator`` names a trained one; without it, ``source`` is pretrained on first."""
+
+    name: str = Field(pattern=NAME)
+    skeleton: Literal["body_15", "face_68"] = "body_15"
+    source: str | Annotated[tuple[SourceConfig, ...], Field(min_length=1)] | None = Field(
+        None, description="KIND:PATH of the source poses, or a list of {poses, weight, mapping, attribution}"
+    )
+    mapping: str | None = None
+    attribution: str | None = Field(None, description="of the source's data: owner and licence, for the card")
+    generator: str | None = Field(None, description="URI of a trained generator, or builtin:coco")
+    target: TargetConfig | None = None
+    pretrain: PretrainConfig = PretrainConfig()
+    adapt: AdaptConfig = AdaptConfig()
+    generate: GenerateConfig = GenerateConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("generator")
+    @classmethod
+    def _expand(cls, uri: str | None) -> str | None:
+        return os.path.expandvars(uri) if uri else uri
+
+    @model_validator(mode="after")
+    def _has_origin(self):
+        if self.source is None and self.generator is None:
+            raise ValueError("name a source (KIND:PATH) to pretrain on, or a generator (URI)")
+        if isinstance(self.source, tuple) and (self.mapping or self.attribution):
+            raise ValueError("with several sources, mapping and attribution belong beside the poses of each")
+        return self
+
+    @property
+    def sources(self) -> tuple[SourceConfig, ...]:
+        """The sets of source poses, however they are written."""
+        if isinstance(self.source, tuple):
+            return self.source
+        if self.source is None:
+            return ()
+        return (SourceConfig(poses=self.source, mapping=self.mapping, attribution=self.attribution),)
+
+    @property
+    def source_name(self) -> str:
+        """The sources in one line, for messages and cards."""
+        return " + ".join(source.poses for source in self.sources)
+
+
+def pretrain_key(recipe: Recipe) -> str:
+    """Name of the pretraining's folder. What only says how long, by whom and how closely watched continues it;
+    anything else starts beside it."""
+    pretrain = recipe.pretrain.model_dump(mode="json", exclude={"kimg", *HANDS})
+    source = recipe.source
+    if isinstance(source, tuple):
+        source = [part.model_dump(exclude={"attribution"}) for part in source]
+    return f"pretrain-{config_hash([recipe.skeleton, source, recipe.mapping, pretrain])}"
+
+
+def run_key(recipe: Recipe) -> str:
+    """Name of a whole run's folder. What only says who does the work may change between runs; all else counts."""
+    hands = {"pretrain": HANDS, "generate": {"actors"}}
+    return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=hands))}"
+
+
+def load_recipe(path: str, overrides: list[str] | None = None) -> Recipe:
+    """Read the recipe of a whole run; see :func:`read_recipe`."""
+    return read_recipe(Recipe, path, overrides)
+
+
+def load_section(
+    name: str, path: str | None, overrides: list[str], options: list[str] | None = None, base: Section | None = None
+) -> Any:
+    """One section of a recipe, for a command that needs no more.
+
+    Args:
+        name: of the section, as "adapt".
+        path: recipe to start from; ``base``, or defaults, where None.
+        overrides: ``section.key=value``, as for a whole recipe.
+        options: ``key=value`` within the section; these win.
+
+    Raises:
+        ConfigError: as :func:`load_recipe`; or an override of another section.
+    """
+    model = section_of(Recipe, name)
+    start = getattr(load_recipe(path), name) if path else base
+    values = {name: start.model_dump(mode="json") if start else {}}
+    for override in [*overrides, *(f"{name}.{option}" for option in options or [])]:
+        set_key(values, override)
+    if other := next((key for key in values if key != name), None):
+        raise ConfigError(
+            f"--set {other}", "has no effect here", f"set {name}.KEY, KEY one of {', '.join(model.model_fields)}"
+        )
+    return parse(model, values[name], path or f"{name} options")

@@ -1,0 +1,164 @@
+"""Sections of recipes: frozen, checked models, one for every part of the work."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from flexpose_ray.config.reading import Section
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"  # names become folders, object keys and job names
+Layers = Literal["all", "w"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
+HANDS = {"workers", "threads", "report_kimg", "keep", "track"}  # of pretraining: who does it and what is shown of it
+
+
+class AlphaConfig(Section):
+    """How skeletons are drawn; see core/alpha.py."""
+
+    size: Literal[16, 32, 64, 128, 256] = 64  # beta halves an image four times
+    channels: Literal[1, 3] = 3
+    profile: Literal["gaussian", "line"] = "gaussian"
+    width: float = Field(1 / 32, gt=0, le=0.5)
+
+
+class NetworkConfig(Section):
+    """Sizes of generator and discriminator; see core/generator.py."""
+
+    z_size: Count = 128
+    w_size: Count = 128
+    depth: Count = 4
+    base: Count = 1024
+    most: Count = 128
+
+
+class BetaConfig(Section):
+    """beta's size and training; see core/beta.py."""
+
+    width: Count = 24
+    steps: int = Field(3000, ge=20)  # fewer than twice its progress rows are no schedule
+    batch: int = Field(64, ge=2)  # batch normalisation wants two
+    lr: float = Field(2e-3, gt=0)
+
+
+class PretrainConfig(Section):
+    """Pretraining of g_s and beta on the source poses."""
+
+    alpha: AlphaConfig = AlphaConfig()
+    network: NetworkConfig = NetworkConfig()
+    beta: BetaConfig = BetaConfig()
+    kimg: float = Field(500, gt=0, description="thousands of images to train on; may grow between runs")
+    batch: Count = 32
+    lr: float = Field(0.002, gt=0)
+    r1_gamma: float = Field(10.0, ge=0)
+    r1_every: Count = 16
+    ema_kimg: float = Field(5.0, ge=0)
+    augment_target: float | None = Field(0.6, ge=0, le=1)
+    pose_weight: float = Field(15.0, ge=0, description="weight of the energy distance between poses, through beta")
+    pose_from_kimg: float = Field(80, ge=0, description="when that begins")
+    bf16: bool | Literal["auto"] = "auto"
+    held_out: float = Field(0.1, gt=0, lt=1, description="share of the source's groups kept for FD")
+    report_kimg: float = Field(2, gt=0, description="a progress line every so many kimg")
+    eval_kimg: float = Field(20, gt=0, description="FD, sample grid and checkpoint every so many kimg")
+    eval_samples: int = Field(5000, ge=64)
+    keep: Count = Field(2, description="last checkpoints kept, beside the best by FD; may change between runs")
+    track: tuple[Tracker, ...] = Field(("tensorboard",), description="where curves go; may change between runs")
+    workers: Count | tuple[Count, Count] = Field(1, description="Ray Train workers, or [least, most]; may change")
+    threads: int | None = Field(None, ge=1, description="torch threads a worker on CPU; all cores by default")
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _batch_splits(self):
+        least, most = self.worker_range
+        if least > most:
+            raise ValueError(f"workers [{least}, {most}]: the least are more than the most")
+        for workers in range(least, most + 1):
+            if self.batch % (4 * workers):
+                raise ValueError(f"batch {self.batch} is no multiple of 4 x workers ({workers})")
+        return self
+
+    @property
+    def worker_range(self) -> tuple[int, int]:
+        """Least and most workers."""
+        return self.workers if isinstance(self.workers, tuple) else (self.workers, self.workers)
+
+
+class AdaptConfig(Section):
+    """Adaptation of g_s to the shots: what tau holds and how it is trained (paper section 3.3)."""
+
+    layers: Layers = Field("w", description="style layers with a U_l, all, or w: one U before them")
+    bias: bool = True
+    loss: Literal["moments", "energy", "perceptual"] = "moments"
+    pairing: Literal["random", "nearest", "transport"] = "transport"
+    gamma: str = Field("beta", description="beta, discriminator, keypoints, pixels, or a VGG-16 weights file")
+    mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
+    shrink: float | None = Field(None, ge=0, le=1, description="moments: weight of the shots' covariance")
+    steps: Count = 200
+    batch: int = Field(48, ge=2)
+    lr: float = Field(6e-3, gt=0)
+    seed: Seed = 0
+
+    @classmethod
+    def paper(cls, **changes) -> AdaptConfig:
+        """The paper's literal setting: U_3 alone, without bias; random pairs; perceptual loss."""
+        return cls(**{"layers": (3,), "bias": False, "loss": "perceptual", "pairing": "random", **changes})
+
+
+class TargetConfig(Section):
+    """Where target poses come from and how they are split."""
+
+    poses: str = Field(description="KIND:PATH, as for `flexpose prepare`")
+    mapping: str | None = None
+    exclude: tuple[str, ...] = Field((), description="labels to leave out")
+    held_out: float = Field(0.5, gt=0, lt=1, description="share of the groups kept for evaluation")
+    shots_per_label: Count = 2
+    seed: Seed = 0
+
+
+class GateConfig(Section):
+    """What is thought of implausible poses; see core/gate.py. Distances in crop units, mean over joints."""
+
+    mode: Literal["off", "warn", "drop"] = Field("warn", description="nothing; count them; replace them")
+    confidence: float = Field(0.3, ge=0, le=1, description="least mean of a pose's joints")
+    margin: float = Field(0.02, ge=0, description="how far joints may be off before limbs and angles leave the limits")
+    round_trip: float | None = Field(None, gt=0, description="greatest between a pose and its reading off its drawing")
+    duplicate: float = Field(0.01, ge=0, description="least between two poses of a shard")
+    shot_copy: float = Field(0.02, ge=0, description="least between a pose and a shot")
+
+
+class GenerateConfig(Section):
+    """Mass sampling; see engine/generate.py."""
+
+    count: Count = 20_000
+    seed: Seed = 0
+    shard_size: Count = 1000
+    batch: Count = Field(64, description="images a pass of the networks")
+    gate: GateConfig = GateConfig()
+    images: Literal["png", "webp"] | None = None
+    actors: Count | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """For engine.generate.generate."""
+        from flexpose_ray.core.gate import GateSettings  # here, so that a bad option never waits for torch
+
+        return {**self.model_dump(exclude={"gate"}), "gate": GateSettings(**self.gate.model_dump())}
+
+
+class EvaluateConfig(Section):
+    """Comparison with the held-out part of the target."""
+
+    count: int = Field(5000, ge=64, description="poses a side")
+    paper: bool = Field(True, description="adapt with the paper's literal setting too, for the table")
+    seed: Seed = 0
+
+
+class SourceConfig(Section):
+    """One of several sets of source poses that pretraining mixes."""
+
+    poses: str = Field(description="KIND:PATH")
+    weight: float = Field(1.0, gt=0, description="how often its poses are drawn, relative to the other sets'")
+    mapping: str | None = None
+    attribution: str | None = None
