@@ -241,13 +241,12 @@ class GanTrainer:
             fake = augment(fake, augments[1], self.strength)
             real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
         loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
-        self._update(loss, self.discriminator, self.d_optimizer)
+        lean = torch.sign(real_logits.detach()).mean()
+        self._update(loss, self.discriminator, self.d_optimizer, lean)
         report = {"d_loss": loss.item(), "real": real_logits.mean().item(), "fake": fake_logits.mean().item()}
         if self.step_count % s.r1_every == 0:
             report["r1"] = self._r1_step(real)
         if s.augment_target is not None:
-            lean = torch.sign(real_logits.detach()).mean()
-            self.reduce([lean])
             step = s.batch / 500_000 * (1 if lean > s.augment_target else -1)
             self.strength = min(0.8, max(0.0, self.strength + step))
             report["augment"] = self.strength
@@ -276,17 +275,19 @@ class GanTrainer:
                 pull = energy_pull(ours_NJ2, self.gather(ours_NJ2.detach()), wanted_NJ2)
                 report["pose"] = pull.item()
                 loss = loss + s.pose_weight * pull
-        self._update(loss, self.generator, self.g_optimizer)
-        self.discriminator.requires_grad_(True)
         w_mean = w.detach().float().mean(0)
-        self.reduce([w_mean])
+        self._update(loss, self.generator, self.g_optimizer, w_mean)
+        self.discriminator.requires_grad_(True)
         self.generator.mapping.w_mean.lerp_(w_mean, 0.005)
         return report
 
-    def _update(self, loss: torch.Tensor, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def _update(
+        self, loss: torch.Tensor, network: torch.nn.Module, optimizer: torch.optim.Optimizer, *means: torch.Tensor
+    ) -> None:
+        """A step of the optimizer; ``means`` of this worker's share become the batch's in the same exchange."""
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.reduce([p.grad for p in network.parameters() if p.grad is not None])
+        self.reduce([*(p.grad for p in network.parameters() if p.grad is not None), *means])
         optimizer.step()
 
     @torch.no_grad()

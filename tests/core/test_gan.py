@@ -173,7 +173,7 @@ def test_the_penalty_comes_every_few_steps_and_is_the_gradient_s_square():
     t = trainer(r1_every=3)
     assert [i for i in range(7) if "r1" in t.step()] == [0, 3, 6]
     t, draw = trainer(augment_target=None), Draw.of_step(0, 0, 8, 60, 16)
-    t._update = lambda loss, network, optimizer: None  # the penalty of the start, before anything moves
+    t._update = lambda loss, network, optimizer, *means: None  # the penalty of the start, before anything moves
     real = t.alpha.draw(t.real_poses(draw.rows_N, draw.mirror_N))
     found = t.step()["r1"]
     real.requires_grad_()
