@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from flexpose_ray.config.reading import Section
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"  # names become folders, object keys and job names
-Layers = Literal["all", "w"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+Layers = Literal["all", "w", "none"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
@@ -89,17 +89,29 @@ class PretrainConfig(Section):
 class AdaptConfig(Section):
     """Adaptation of g_s to the shots: what tau holds and how it is trained (paper section 3.3)."""
 
-    layers: Layers = Field("w", description="style layers with a U_l, all, or w: one U before them")
+    layers: Layers = Field("w", description="style layers with a U_l, all, or w: one U before them; or none")
     bias: bool = True
     loss: Literal["moments", "energy", "perceptual"] = "moments"
     pairing: Literal["random", "nearest", "transport"] = "transport"
     gamma: str = Field("beta", description="beta, discriminator, keypoints, pixels, or a VGG-16 weights file")
     mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
-    shrink: float | None = Field(None, ge=0, le=1, description="moments: weight of the shots' covariance")
+    shrink: float | None = Field(None, ge=0, le=1, description="moments, blend: weight of the shots' covariance")
+    blend: bool = Field(False, description="blend poses with the shots; see core/blend.py for what follows")
+    prior: float = Field(0.3, ge=0, le=1, description="blend: share of poses that stay, where shots tell little")
+    spread: float = Field(0.33, ge=0, le=1, description="blend: how much of its own way a pose keeps beside the shots")
+    finish: float = Field(0.5, ge=0, le=1, description="blend: share of the way to the estimated moments")
+    rarity: float = Field(1, ge=0, description="blend: how much less a shot weighs the farther it is from the source")
+    mirror: bool | None = Field(None, description="blend: the target shows left and right alike; found out by default")
     steps: Count = 200
     batch: int = Field(48, ge=2)
     lr: float = Field(6e-3, gt=0)
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _does_something(self):
+        if self.layers == "none" and not self.blend:
+            raise ValueError("neither layers nor a blend, so there is nothing to adapt; set blend=true")
+        return self
 
     @classmethod
     def paper(cls, **changes) -> AdaptConfig:
@@ -112,7 +124,8 @@ class TargetConfig(Section):
 
     poses: str = Field(description="KIND:PATH, as for `flexpose prepare`")
     mapping: str | None = None
-    exclude: tuple[str, ...] = Field((), description="labels to leave out")
+    only: tuple[str, ...] = Field((), description="labels to keep; all by default")
+    exclude: tuple[str, ...] = Field((), description="labels to leave out, of those kept")
     held_out: float = Field(0.5, gt=0, lt=1, description="share of the groups kept for evaluation")
     shots_per_label: Count = 2
     seed: Seed = 0

@@ -31,12 +31,14 @@ def energy_pull(ours_NJ2: torch.Tensor, all_MJ2: torch.Tensor, wanted_KJ2: torch
     return 2 * (_distances(ours, wanted_KJ2.flatten(1)).mean() - push)
 
 
-def moments(poses_NJ2: torch.Tensor) -> Moments:
-    """Mean (D,) and covariance (D, D) of poses in float64, D = 2J."""
+def moments(poses_NJ2: torch.Tensor, weight_N: torch.Tensor | None = None) -> Moments:
+    """Mean (D,) and covariance (D, D) of poses in float64, D = 2J; every pose counts by its weight, or all alike."""
     x_ND = poses_NJ2.flatten(1).double()
-    mean_D = x_ND.mean(0)
+    share_N1 = (torch.ones(len(x_ND)) if weight_N is None else weight_N).to(x_ND)[:, None]
+    share_N1 = share_N1 / share_N1.sum()
+    mean_D = (share_N1 * x_ND).sum(0)
     centred_ND = x_ND - mean_D
-    return mean_D, centred_ND.T @ centred_ND / (len(x_ND) - 1)
+    return mean_D, (share_N1 * centred_ND).T @ centred_ND / (1 - share_N1.square().sum())
 
 
 def shrunk_moments(source: Moments, shots: Moments, count: int, shrink: float) -> Moments:

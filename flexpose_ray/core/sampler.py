@@ -68,9 +68,26 @@ class PoseSampler:
             keypoints_NJ2: float32, crop units.
             confidence_NJ: float32 in [0, 1].
         """
-        z_NZ = torch.as_tensor(latents(seed, np.asarray(indices_N), self.generator.z_size))
         generator, beta = FrozenGenerator(self.generator, self.transfer), FrozenBeta(self.beta, self.generator.size)
-        return self._in_batches(lambda z: beta(generator(z)), z_NZ)
+        numbers_NK = torch.as_tensor(latents(seed, np.asarray(indices_N), self.numbers))
+
+        def read(numbers_NK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.finish(*beta(generator(numbers_NK[:, : self.generator.z_size])), numbers_NK)
+
+        return self._in_batches(read, numbers_NK)
+
+    @property
+    def numbers(self) -> int:
+        """Normal numbers that a pose is made of: its latent, and what the blend takes."""
+        return self.generator.z_size + (self.transfer.numbers if self.transfer else 0)
+
+    def finish(
+        self, keypoints_NJ2: torch.Tensor, confidence_NJ: torch.Tensor, numbers_NK: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Poses and confidence as the model leaves them, from what beta read and all :attr:`numbers`."""
+        if self.transfer is None or self.transfer.blend is None:
+            return keypoints_NJ2, confidence_NJ
+        return self.transfer.blend(keypoints_NJ2, numbers_NK[:, self.generator.z_size :]), confidence_NJ
 
     @torch.inference_mode()
     def read(self, images_NCHW: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

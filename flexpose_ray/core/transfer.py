@@ -1,24 +1,29 @@
-"""tau: what adaptation trains: linear maps U_l behind the affines of chosen style layers, or one U before them."""
+"""tau: what adaptation leaves: linear maps U_l behind the affines of chosen style layers, or one U before them, and
+what is done to the poses that are read off the images."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import nn
 
+from flexpose_ray.core.blend import NUMBERS, Blend
 from flexpose_ray.core.errors import ConfigError
 from flexpose_ray.core.generator import Generator
 
 W = "w"  # the layer set that stands for one map on w
+NONE = "none"  # that of no map: the generator stays as it is
 
 
 def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple[int, ...] | str:
-    """Sorted layer numbers, ``"all"`` filled in; ``"w"`` as it is.
+    """Sorted layer numbers, ``"all"`` filled in; ``"w"`` and ``"none"`` as they are.
 
     Raises:
         ConfigError: no layer, one outside 1 to ``n_layers``, or another word than "all".
     """
-    if layers == W:
-        return W
+    if layers in (W, NONE):
+        return layers
     if layers == "all":
         return tuple(range(1, n_layers + 1))
     known = range(1, n_layers + 1)
@@ -37,14 +42,26 @@ class Transfer(nn.Module):
     Args:
         widths: size C_l of every layer's style code, layer 1 first.
         w_size: size of w.
-        layers: the layers l with a U_l, counted from 1; or "w".
+        layers: the layers l with a U_l, counted from 1; or "w", or "none".
         bias: add a shift to each U, as affine maps have; False is the paper's form.
+        blend: what is done to the poses, as arguments of :class:`Blend`; None leaves them as they are.
     """
 
-    def __init__(self, widths: list[int], w_size: int, layers: tuple[int, ...] | str, bias: bool = False):
+    def __init__(
+        self,
+        widths: list[int],
+        w_size: int,
+        layers: tuple[int, ...] | str,
+        bias: bool = False,
+        blend: dict[str, Any] | None = None,
+    ):
         super().__init__()
-        self.config = dict(layers=layers if layers == W else list(layers), bias=bias)
-        sizes = {W: w_size} if layers == W else {str(layer): widths[layer - 1] for layer in layers}
+        self.config = dict(layers=layers if isinstance(layers, str) else list(layers), bias=bias)
+        named = {W: {W: w_size}, NONE: {}}
+        sizes = named[layers] if isinstance(layers, str) else {str(layer): widths[layer - 1] for layer in layers}
+        self.blend = None
+        if blend is not None:
+            self.set_blend(Blend(**blend))
         self.maps = nn.ModuleDict()
         for name, size in sizes.items():
             u = nn.Linear(size, size, bias=bias)
@@ -54,9 +71,21 @@ class Transfer(nn.Module):
             self.maps[name] = u
 
     @staticmethod
-    def for_generator(generator: Generator, layers: tuple[int, ...] | str, bias: bool = False) -> Transfer:
+    def for_generator(
+        generator: Generator, layers: tuple[int, ...] | str, bias: bool = False, blend: dict[str, Any] | None = None
+    ) -> Transfer:
         widths = [affine.weight.shape[0] for affine in generator.affines]
-        return Transfer(widths, generator.config["w_size"], layers, bias)
+        return Transfer(widths, generator.config["w_size"], layers, bias, blend)
+
+    def set_blend(self, blend: Blend) -> None:
+        """Do this to the poses from now on."""
+        self.blend = blend
+        self.config["blend"] = blend.config
+
+    @property
+    def numbers(self) -> int:
+        """Normal numbers that a pose takes beside its latent."""
+        return NUMBERS if self.blend is not None else 0
 
     def latent(self, w_ND: torch.Tensor) -> torch.Tensor:
         """w as the affines shall see it."""

@@ -201,9 +201,9 @@ def _row(
         return _failed(name, str(error))
     except Exception as error:  # one target's trouble, out of memory on a device, say, is not the others'
         return _failed(name, f"{type(error).__name__}: {error}")
-    last = [row["loss"] for row in card["history"]]
-    loss = float(np.mean(last[-max(1, len(last) // 10) :]))
-    told = {"shots": card["shots"], "loss": round(loss, 6), "seconds": card["seconds"], "uri": card["uri"]}
+    last = [row["loss"] for row in card["history"]]  # none where nothing was trained
+    loss = round(float(np.mean(last[-max(1, len(last) // 10) :])), 6) if last else None
+    told = {"shots": card["shots"], "loss": loss, "seconds": card["seconds"], "uri": card["uri"]}
     return {"name": name, **told, "error": None}
 
 

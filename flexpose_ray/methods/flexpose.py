@@ -4,6 +4,8 @@ The paper's own setting is layer 3 without bias, the perceptual loss between ima
 one guidance pose. It asks every latent for an unrelated pose, and what a linear map answers to that is the mean pose.
 The other losses look at poses, through the differentiable beta: "energy" compares distributions and binds no latent to
 any pose; "moments" asks every latent for its own pose, moved as little as the wanted mean and covariance allow.
+
+Beside or instead of maps on style codes, poses may be blended with the shots (core/blend.py).
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from flexpose_ray.core.guided import GuidedBeta, GuidedDiscriminator, GuidedGene
 from flexpose_ray.core.latents import latents
 from flexpose_ray.core.perceptual import make_gamma, perceptual_distance
 from flexpose_ray.core.sampler import PoseSampler
-from flexpose_ray.core.transfer import Transfer, W, layer_set
+from flexpose_ray.core.transfer import NONE, Transfer, W, layer_set
+from flexpose_ray.methods.blending import SAMPLES, BlendSettings, fit_blend
 from flexpose_ray.methods.keypoint import choose_shrink, transport_map
 
 LOSSES = ("moments", "energy", "perceptual")
@@ -45,7 +48,7 @@ class FlexPoseSettings:
     """What adaptation depends on.
 
     Attributes:
-        layers: style layers l with a U_l, from 1, or "all"; or "w", one U before them.
+        layers: style layers l with a U_l, from 1, or "all"; or "w", one U before them; or "none": a blend alone.
         bias: a shift beside each U.
         loss: "moments" (to a mean and covariance between the shots' and the source's), "energy" (energy distance to
             the guidance set) or "perceptual" (paper eq. 5).
@@ -53,8 +56,10 @@ class FlexPoseSettings:
             beta's space among more latents, "transport" (one to one, least total distance).
         gamma: features of "perceptual"; see core/perceptual.py.
         mixup: size E of the guidance set by pose-mixup (paper eq. 7); 0 takes the shots alone.
-        shrink: for "moments", weight of the shots' covariance, the rest is the source's; None chooses it by leaving
-            one shot out after another.
+        shrink: for "moments" and the blend, weight of the shots' covariance, the rest is the source's; None chooses
+            it by leaving one shot out after another.
+        blend: blend the poses with the shots.
+        prior, spread, finish, rarity, mirror: of the blend; see methods/blending.py.
         steps, batch, lr: of Adam; the rate falls to 0 along a cosine.
         seed: of latents, mixup and batches.
     """
@@ -66,6 +71,12 @@ class FlexPoseSettings:
     gamma: str = "beta"
     mixup: int = 1000
     shrink: float | None = None
+    blend: bool = False
+    prior: float = 0.3
+    spread: float = 0.33
+    finish: float = 0.5
+    rarity: float = 1.0
+    mirror: bool | None = None
     steps: int = 200
     batch: int = 48
     lr: float = 6e-3
@@ -82,6 +93,7 @@ def adapt(
     settings: FlexPoseSettings,
     on_step: Callable[[dict], None] = lambda row: None,
     device: torch.device | str = "cpu",
+    look: Callable[[int, Transfer], None] = lambda step, transfer: None,
 ) -> Transfer:
     """Learn tau from a few shots; the networks stay as they are.
 
@@ -90,21 +102,48 @@ def adapt(
         shots_NJ2: at least two poses, crop units.
         on_step: takes ``step``, ``steps``, ``loss`` and ``steps_s`` after every step.
         device: where the networks are moved to, and where tau is learned.
+        look: takes the number of steps done and tau as it is then, which it has to leave as it is.
 
     Raises:
         DataError: fewer than two shots.
-        ConfigError: a layer that the generator does not have, an unknown loss, pairing or gamma.
+        ConfigError: a layer that the generator does not have, an unknown loss, pairing or gamma; or neither layers nor
+            a blend.
     """
     if len(shots_NJ2) < 2:
         raise DataError("shots", f"adaptation needs at least two poses, found {len(shots_NJ2)}", "annotate more poses")
-    s = settings
+    s, shots_NJ2 = settings, np.asarray(shots_NJ2, np.float32)
+    if s.layers == NONE and not s.blend:
+        raise ConfigError("layers", "neither layers nor a blend, so there is nothing to adapt", "set blend=true")
     transfer = Transfer.for_generator(generator, layer_set(s.layers, generator.n_layers), s.bias)
     for network in (generator, discriminator, beta):
         network.eval().requires_grad_(False)
     sampler = PoseSampler(generator, beta, alpha, "", transfer, device=device)
     discriminator.to(sampler.device)
+    if s.layers != NONE:
+        _train(transfer, sampler, discriminator, source, shots_NJ2, s, on_step, look)
+    transfer.eval().requires_grad_(False)
+    if s.blend:
+        poses_NJ2, _ = sampler.sample(s.seed, np.arange(SAMPLES))
+        how = BlendSettings(s.prior, s.spread, s.finish, s.rarity, s.mirror, s.shrink)
+        blend = fit_blend(poses_NJ2, source, shots_NJ2, alpha.skeleton, how, s.seed)
+        transfer.set_blend(blend.to(sampler.device))
+        look(s.steps, transfer)
+    return transfer
+
+
+def _train(
+    transfer: Transfer,
+    sampler: PoseSampler,
+    discriminator: Discriminator,
+    source: Moments,
+    shots_NJ2: np.ndarray,
+    s: FlexPoseSettings,
+    on_step: Callable[[dict], None],
+    look: Callable[[int, Transfer], None],
+) -> None:
+    """Adam on tau, in place."""
     transfer.train().requires_grad_(True)
-    step_loss = _make_loss(sampler, discriminator, source, np.asarray(shots_NJ2, np.float32), s)
+    step_loss = _make_loss(sampler, discriminator, source, shots_NJ2, s)
     optimizer = torch.optim.Adam(transfer.parameters(), lr=s.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, s.steps)
     start = time.perf_counter()
@@ -116,7 +155,7 @@ def adapt(
         schedule.step()
         rate = (step + 1) / (time.perf_counter() - start)
         on_step({"step": step + 1, "steps": s.steps, "loss": loss.item(), "steps_s": rate})
-    return transfer.eval()
+        look(step + 1, transfer)
 
 
 def _make_loss(

@@ -167,3 +167,25 @@ def test_nearest_takes_the_nearest_of_four_times_as_many(parts):
 def test_better_pairings_are_closer(parts):
     totals = {kind: distances(parts, pair_latents(sampler(parts), SHOTS, kind, 7), SHOTS).sum() for kind in PAIRINGS}
     assert totals["nearest"] <= totals["transport"] <= totals["random"]
+
+
+def test_a_blend_alone_trains_nothing_and_comes_near_the_shots(parts):
+    far = cdist(sampler(parts).sample(1, np.arange(200))[0].reshape(200, -1), SHOTS.reshape(len(SHOTS), -1)).min(1)
+    settings = replace(QUICK, layers="none", blend=True, prior=0.0, mirror=False)
+    transfer = adapt(*parts[:4], parts[4], SHOTS, settings, on_step=lambda row: pytest.fail("trained"))
+    assert not list(transfer.parameters()) and len(transfer.blend.shots_SJ2) == len(SHOTS)
+    poses = sampler(parts, transfer).sample(1, np.arange(200))[0]
+    assert cdist(poses.reshape(200, -1), SHOTS.reshape(len(SHOTS), -1)).min(1).mean() < 0.6 * far.mean()
+    again = adapt(*parts[:4], parts[4], SHOTS, settings)
+    np.testing.assert_array_equal(sampler(parts, again).sample(1, np.arange(200))[0], poses)
+
+
+def test_a_blended_pose_does_not_depend_on_how_many_are_asked_for(parts):
+    transfer = adapt(*parts[:4], parts[4], SHOTS, replace(QUICK, layers="none", blend=True))
+    one, many = (sampler(parts, transfer).sample(3, np.arange(n))[0] for n in (7, 150))
+    np.testing.assert_array_equal(one, many[:7])
+
+
+def test_neither_layers_nor_a_blend_is_refused(parts):
+    with pytest.raises(ConfigError, match="nothing to adapt"):
+        adapt(*parts[:4], parts[4], SHOTS, replace(QUICK, layers="none"))

@@ -61,14 +61,15 @@ class Reading(nn.Module):
 
 
 class Sampling(nn.Module):
-    """Latents to keypoints and confidence."""
+    """Latents, with the numbers of the blend behind them where the model has one, to keypoints and confidence."""
 
-    def __init__(self, drawing: Drawing, reading: Reading):
+    def __init__(self, drawing: Drawing, reading: Reading, sampler: PoseSampler):
         super().__init__()
         self.drawing, self.reading = drawing, reading
+        self._z_size, self._finish = sampler.generator.z_size, sampler.finish
 
     def forward(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.reading(self.drawing(z))
+        return self._finish(*self.reading(self.drawing(z[:, : self._z_size])), z)
 
 
 def networks(sampler: PoseSampler, read: Read) -> tuple[Network, Network, Network]:
@@ -79,16 +80,18 @@ def networks(sampler: PoseSampler, read: Read) -> tuple[Network, Network, Networ
         read: reads heatmaps: ``core.beta.read_heatmaps``, or what stands for it in a graph.
     """
     alpha, joints = sampler.alpha, sampler.alpha.skeleton.n_joints
-    z = _port("z", [sampler.generator.z_size], "standard normal, independent")
+    z, numbers = (
+        _port("z", [size], "standard normal, independent") for size in (sampler.generator.z_size, sampler.numbers)
+    )
     image = _port("image", [alpha.channels, alpha.size, alpha.size], PIXELS[alpha.channels])
     keypoints = _port("keypoints", [joints, 2], "x to the right and y down, 0 to 1 from edge to edge of the square")
     confidence = _port("confidence", [joints], "0 to 1")
     drawing, reading = Drawing(sampler), Reading(sampler.beta, read)
-    sampling = Sampling(drawing, reading)
+    sampling = Sampling(drawing, reading, sampler)
     return (
         Network("generator", drawing.eval(), z, (image,)),
         Network("beta", reading.eval(), image, (keypoints, confidence)),
-        Network("sampler", sampling.eval(), z, (keypoints, confidence)),
+        Network("sampler", sampling.eval(), numbers, (keypoints, confidence)),
     )
 
 

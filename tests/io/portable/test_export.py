@@ -11,6 +11,7 @@ import torch
 
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta, read_heatmaps
+from flexpose_ray.core.blend import NUMBERS, Blend
 from flexpose_ray.core.discriminator import Discriminator
 from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.errors import ConfigError, WeightsError
@@ -31,13 +32,15 @@ BATCHES = (1, 3, 64)
 
 @pytest.fixture(scope="module")
 def adapted(tiny_generator, tmp_path_factory) -> str:
-    """URI of a model whose tau moves what it samples."""
+    """URI of a model whose tau moves what it samples, and that blends its poses with shots."""
     uri, base = str(tmp_path_factory.mktemp("moved")), load_generator(tiny_generator)
     torch.manual_seed(1)
     transfer = Transfer.for_generator(base.generator, (1, 3), bias=True)
     for parameter in transfer.parameters():
         parameter.data += 0.5 * torch.randn_like(parameter)
     shots_SJ2 = np.random.default_rng(0).random((3, 15, 2)).astype(np.float32)
+    transfer.set_blend(Blend(3, 15, prior=0.5))
+    transfer.blend.shots_SJ2.copy_(torch.as_tensor(shots_SJ2))
     save_adapted(uri, tiny_generator, base.digest, transfer, shots_SJ2, {"attribution": "of the shots"})
     return uri
 
@@ -75,7 +78,7 @@ def test_every_file_computes_what_the_networks_do_for_any_batch(exported, adapte
 def test_the_sampler_goes_through_tau_and_gives_the_poses_of_the_addresses(exported, adapted, tiny_generator):
     store, card = exported
     key = next(key for key in card["files"] if key.startswith("sampler"))
-    z = torch.as_tensor(latents(7, np.arange(10), 128))
+    z = torch.as_tensor(latents(7, np.arange(10), 128 + NUMBERS))
     found_NJ2 = RUN[card["format"]](store.get(key), z)[0].numpy()
     np.testing.assert_allclose(found_NJ2, load_sampler(adapted).sample(7, np.arange(10))[0], atol=1e-5)
     assert np.abs(found_NJ2 - load_sampler(tiny_generator).sample(7, np.arange(10))[0]).max() > 1e-3
@@ -89,7 +92,7 @@ def test_the_card_says_what_the_files_are(exported, adapted):
     assert told["opset"] == (18 if card["format"] == "onnx" else None)
     assert told["skeleton"]["joints"][:2] == ["head", "neck"]
     files = list(told["files"].values())
-    assert [file["input"]["shape"] for file in files] == [["N", 128], ["N", 3, 16, 16], ["N", 128]]
+    assert [file["input"]["shape"] for file in files] == [["N", 128], ["N", 3, 16, 16], ["N", 133]]
     assert [[port["shape"] for port in file["outputs"]] for file in files[:2]] == [
         [["N", 3, 16, 16]],
         [["N", 15, 2], ["N", 15]],

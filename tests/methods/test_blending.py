@@ -1,0 +1,64 @@
+"""The fit of a blend: moments between what the poses have and what the shots tell."""
+
+import numpy as np
+import pytest
+import torch
+
+from flexpose_ray.core.blend import NUMBERS
+from flexpose_ray.core.distribution import moments, shrunk_moments
+from flexpose_ray.core.geometry import flip
+from flexpose_ray.core.latents import latents
+from flexpose_ray.core.metrics import frechet_distance
+from flexpose_ray.core.skeleton import BODY_15
+from flexpose_ray.io.datasets.synthetic import sample_synthetic
+from flexpose_ray.methods.blending import BlendSettings, both_sides, fit_blend, weights
+
+SOURCE = sample_synthetic("rowing?count=2000").keypoints_NJ2
+TARGET = sample_synthetic("cycling?count=2000").keypoints_NJ2
+SHOTS = TARGET[::170]
+
+
+def blended(**settings) -> np.ndarray:
+    source = moments(torch.as_tensor(SOURCE))
+    blend = fit_blend(
+        SOURCE, source, SHOTS, BODY_15, BlendSettings(**{"mirror": False, "rarity": 0, **settings}), seed=0
+    )
+    return blend(torch.as_tensor(SOURCE), torch.as_tensor(latents(0, np.arange(len(SOURCE)), NUMBERS))).numpy()
+
+
+def test_all_of_the_way_gives_the_wanted_moments():
+    found = moments(torch.as_tensor(blended(finish=1.0, shrink=0.5)))
+    shots = moments(torch.as_tensor(SHOTS))
+    wanted = shrunk_moments(moments(torch.as_tensor(SOURCE)), shots, len(SHOTS), 0.5)
+    for have, want in zip(found, wanted, strict=True):
+        torch.testing.assert_close(have, want, atol=1e-4, rtol=0)
+
+
+def test_it_is_nearer_to_the_target_than_source_and_mixup_around_the_shots():
+    fd = {"source": frechet_distance(SOURCE, TARGET), "blend": frechet_distance(blended(), TARGET)}
+    assert fd["blend"] < 0.5 * fd["source"]
+
+
+def test_mirrored_shots_count_as_shots():
+    both = blended(finish=1.0, shrink=1.0, mirror=True).mean(0)
+    shots = np.concatenate([SHOTS, flip(SHOTS, BODY_15)]).mean(0)
+    one_sided = np.abs(SHOTS.mean(0) - SOURCE.mean(0)).max()
+    assert np.abs(both - shots).max() < 0.3 * one_sided
+
+
+@pytest.mark.parametrize("finish", [0.0, 0.5])
+def test_finish_is_a_share_of_the_way(finish):
+    none, part, full = (moments(torch.as_tensor(blended(finish=f)))[0] for f in (0.0, finish, 1.0))
+    torch.testing.assert_close(part, (1 - finish) * none + finish * full, atol=1e-4, rtol=0)
+
+
+def test_whether_a_target_shows_both_sides_is_seen_from_its_shots():
+    assert not both_sides(SHOTS, BODY_15)  # cyclists on their way to the right
+    assert both_sides(np.concatenate([SHOTS[:6], flip(SHOTS[6:], BODY_15)]), BODY_15)
+
+
+def test_shots_that_are_rare_in_the_source_weigh_less():
+    shots = np.concatenate([SOURCE[:5], SHOTS[:1]])
+    weight_S = weights(moments(torch.as_tensor(SOURCE)), shots, 1.0)
+    assert weight_S.sum() == pytest.approx(1) and weight_S.argmin() == 5
+    assert weights(moments(torch.as_tensor(SOURCE)), shots, 0.0) == pytest.approx(np.full(6, 1 / 6))
