@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpose_ray.config import AdaptConfig, Recipe, TargetConfig, run_key
-from flexpose_ray.core.errors import ConfigError, DataError
+from flexpose_ray.config import AdaptConfig, Recipe, run_key
+from flexpose_ray.core.errors import ConfigError
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.scores import halves
@@ -31,7 +31,7 @@ from flexpose_ray.engine.adapt import adapt, check_shots
 from flexpose_ray.engine.evaluate import evaluate
 from flexpose_ray.engine.generate import generate
 from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
-from flexpose_ray.io.datasets import read_source
+from flexpose_ray.engine.targets import split_target
 from flexpose_ray.io.manifest import newest_manifest, read_json
 from flexpose_ray.io.models import load_generator, load_sampler
 from flexpose_ray.io.poses import read_poses, write_poses
@@ -144,7 +144,7 @@ def check_inputs(recipe: Recipe) -> Inputs:
     """
     if recipe.target is None:
         raise ConfigError(recipe.name, "no target", "name one: target: {poses: KIND:PATH}")
-    held, shots = _split(recipe.target)
+    held, shots, _ = split_target(recipe.target)
     halves(held, recipe.evaluate.seed)  # evaluation asks for as much, hours later
     source = read_recipe_source(recipe) if recipe.source else None
     if recipe.generator:
@@ -157,20 +157,6 @@ def check_inputs(recipe: Recipe) -> Inputs:
         problem = f"the source is {source.skeleton_name}, the generator {skeleton_name}"
         raise ConfigError(recipe.source, problem, "name poses of the same skeleton")
     return Inputs(held, shots, source)
-
-
-def _split(target: TargetConfig) -> tuple[PoseSet, PoseSet]:
-    """The held-out part and the shots, split by group."""
-    poses, _ = read_source(target.poses, target.mapping)
-    labels = np.unique(poses.label_N)
-    if unknown := sorted(set(target.exclude) - set(labels)):
-        known = ", ".join(filter(None, labels)) or "none"
-        raise ConfigError("target.exclude", f"no label {unknown[0]!r} in {target.poses}", f"its labels: {known}")
-    poses = poses.take(~np.isin(poses.label_N, target.exclude))
-    if not len(poses):
-        raise DataError(target.poses, "no poses are left", f"exclude fewer labels than {', '.join(target.exclude)}")
-    rest, held = poses.split(target.held_out, target.seed)
-    return held, rest.pick_shots(target.shots_per_label, target.seed)
 
 
 def _evaluate(recipe: Recipe, store: Store, generator: str, inputs: Inputs) -> dict:

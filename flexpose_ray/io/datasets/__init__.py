@@ -8,8 +8,12 @@ from pathlib import Path
 
 from flexpose_ray.core.errors import ConfigError, DataError
 from flexpose_ray.core.poses import PoseSet
+from flexpose_ray.io.datasets.cameras import parse_cameras
 from flexpose_ray.io.datasets.coco import read_coco
+from flexpose_ray.io.datasets.lsp import read_lsp
 from flexpose_ray.io.datasets.mapping import read_mapping
+from flexpose_ray.io.datasets.motion import read_bvh_motion, read_npz_motion
+from flexpose_ray.io.datasets.mpii import read_mpii
 from flexpose_ray.io.datasets.penn import read_penn
 from flexpose_ray.io.datasets.reading import ReadReport, summarise
 from flexpose_ray.io.datasets.synthetic import sample_synthetic
@@ -18,9 +22,11 @@ from flexpose_ray.io.poses import read_poses
 
 __all__ = ["KINDS", "ReadReport", "read_source"]
 
-READERS = {"coco": read_coco, "penn": read_penn, "table": read_table}
-MAPPED = ("coco", "table")  # the kinds whose joint names vary from file to file
-KINDS = (*READERS, "poses", "synthetic")
+READERS = {"coco": read_coco, "penn": read_penn, "table": read_table, "mpii": read_mpii, "lsp": read_lsp}
+MOTIONS = {"bvh": read_bvh_motion, "motion": read_npz_motion}  # in 3D, seen by cameras
+MAPPED = ("bvh", "coco", "motion", "table")  # the kinds whose joint names vary from file to file
+FOLDERS = ("bvh", "penn")
+KINDS = (*READERS, *MOTIONS, "poses", "synthetic")
 
 
 def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet, ReadReport]:
@@ -28,11 +34,13 @@ def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet
 
     Args:
         source: ``KIND:PATH``; the path may hold environment variables, as in ``coco:${DATA}/person_keypoints.json``.
-            ``poses:URI`` reads a pose set of ours, ``synthetic:NAME?count=2000&seed=0`` makes one.
-        mapping: YAML file from a skeleton's joints to the set's own, for ``coco`` and ``table``.
+            ``poses:URI`` reads a pose set of ours, ``synthetic:NAME?count=2000&seed=0`` makes one. Motion in 3D needs
+            cameras, as in ``bvh:PATH?cameras=fixed&every=3``; see :class:`~flexpose_ray.io.datasets.cameras.Cameras`.
+        mapping: YAML file from a skeleton's joints to the set's own, for ``bvh``, ``coco``, ``motion`` and ``table``.
 
     Raises:
-        ConfigError: unknown kind, unset environment variable, a mapping that is broken or has no use here.
+        ConfigError: unknown kind, unset environment variable, cameras that are missing or wrong, a mapping that is
+            broken or has no use here.
         DataError: a missing or unreadable file, or poses that cannot be used.
     """
     kind, colon, rest = source.partition(":")
@@ -40,7 +48,7 @@ def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet
         problem = f"{kind!r} is no kind of source" if colon else "no KIND: in front of the path"
         raise ConfigError(f"source {source!r}", problem, f"write KIND:PATH, KIND one of {', '.join(KINDS)}")
     if mapping is not None and kind not in MAPPED:
-        raise ConfigError("mapping", f"has no use with {kind}", f"leave it out, it goes with {' and '.join(MAPPED)}")
+        raise ConfigError("mapping", f"has no use with {kind}", f"leave it out, it goes with {', '.join(MAPPED)}")
     if kind == "synthetic":
         poses = sample_synthetic(rest)
         return poses, summarise(source, poses)
@@ -48,14 +56,18 @@ def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet
     if kind == "poses":
         poses = read_poses(place)
         return poses, summarise(place, poses)
+    options = []
+    if kind in MOTIONS:
+        place, _, query = place.partition("?")
+        options = [parse_cameras(query, source)]
     path = Path(place)
     if not path.exists():
         raise DataError(path, "no such file or folder", "check the path of the source")
-    if kind != "penn" and not path.is_file():
+    if kind not in FOLDERS and not path.is_file():
         raise DataError(path, "is a folder, expected a file", f"give the {kind} file itself")
     if mapping is not None:
-        return READERS[kind](path, read_mapping(mapping))
-    return READERS[kind](path)
+        options.append(read_mapping(mapping))
+    return (READERS | MOTIONS)[kind](path, *options)
 
 
 def _expand(path: str, source: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from flexpose_ray.core.errors import DataError
 from flexpose_ray.core.poses import PoseSet
-from flexpose_ray.io.datasets.reading import IDENTITY_15, LIMBS_TO_15, JointMap, ReadReport, finish
+from flexpose_ray.io.datasets.reading import IDENTITY_15, LIMBS_TO_15, JointMap, ReadReport, finish, unpacked
 
 PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 JOINTS = ["nose"] + [f"{side}_{part}" for part in PARTS for side in ("left", "right")]
@@ -53,14 +51,12 @@ def read_coco(path: Path, joint_map: JointMap | None = None) -> tuple[PoseSet, R
 
 
 def _load(path: Path) -> object:
+    content = unpacked(path)
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
         return json.loads(content)
     except json.JSONDecodeError as e:
         raise DataError(f"{path}, line {e.lineno}, column {e.colno}", f"broken JSON: {e.msg}", "repair the file") from e
-    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError, RecursionError) as e:
+    except (UnicodeDecodeError, RecursionError) as e:
         raise DataError(path, f"damaged file: {e}", "download it again") from e
 
 

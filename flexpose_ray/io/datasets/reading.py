@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -49,6 +52,21 @@ class ReadReport:
         rows += [(f"  label: {label or '(none)'}", count) for label, count in self.labels.items()]
         wide = max(len(text) for text, _ in rows)
         return "\n".join([self.source] + [f"{text:<{wide}}  {count:>9,}" for text, count in rows])
+
+
+def unpacked(path: Path) -> bytes:
+    """A file's content, gunzipped where it is gzip, whatever its name.
+
+    Raises:
+        DataError: a damaged gzip file.
+    """
+    content = path.read_bytes()
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as e:
+        raise DataError(path, f"damaged file: {e}", "download it again") from e
 
 
 def finish(

@@ -62,7 +62,7 @@ def test_an_unknown_kind_lists_the_kinds_there_are(source):
     assert all(kind in caught.value.hint for kind in KINDS)
 
 
-@pytest.mark.parametrize("kind", ["coco", "penn", "table"])
+@pytest.mark.parametrize("kind", ["coco", "lsp", "mpii", "penn", "table"])
 def test_a_missing_file_is_named(tmp_path, kind):
     with pytest.raises(DataError, match=r"none\.x: no such file or folder"):
         read_source(f"{kind}:{tmp_path / 'none.x'}")
@@ -73,13 +73,13 @@ def test_a_missing_pose_set_is_named(tmp_path):
         read_source(f"poses:{tmp_path / 'none.parquet'}")
 
 
-@pytest.mark.parametrize("kind", ["coco", "table"])
+@pytest.mark.parametrize("kind", ["coco", "lsp", "mpii", "table"])
 def test_a_folder_in_a_files_place_is_refused(tmp_path, kind):
     with pytest.raises(DataError, match="is a folder, expected a file"):
         read_source(f"{kind}:{tmp_path}")
 
 
-@pytest.mark.parametrize("source", ["penn:.", "synthetic:rowing", "poses:p.parquet"])
+@pytest.mark.parametrize("source", ["lsp:.", "mpii:.", "penn:.", "synthetic:rowing", "poses:p.parquet"])
 def test_a_mapping_where_it_has_no_use_is_refused(source):
-    with pytest.raises(ConfigError, match=r"mapping: has no use with .*coco and table"):
+    with pytest.raises(ConfigError, match=r"mapping: has no use with .*bvh, coco, motion, table"):
         read_source(source, "map.yaml")
