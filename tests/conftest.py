@@ -131,7 +131,7 @@ def tiny_recipe(tiny_generator: str, tmp_path_factory) -> str:
         "name": "tiny",
         "generator": tiny_generator,
         "target": {"poses": "synthetic:rowing?count=300", "shots_per_label": 4},
-        "adapt": {"steps": 60, "batch": 8, "mixup": 20},
+        "adapt": {"layers": "w", "blend": False, "steps": 60, "batch": 8, "mixup": 20},
         "generate": {"count": 990, "shard_size": 25},
         "evaluate": {"count": 64},
     }

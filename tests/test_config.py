@@ -17,6 +17,9 @@ from flexpose_ray.config import (
     pretrain_key,
     run_key,
 )
+from flexpose_ray.config.benchmark import BenchmarkRecipe
+from flexpose_ray.config.reading import read_recipe, shipped_recipes
+from flexpose_ray.config.sweep_recipe import SweepRecipe
 from flexpose_ray.core.errors import ConfigError
 
 LEAST = {"name": "mine", "source": "synthetic:rowing"}
@@ -53,17 +56,24 @@ def test_a_recipe_needs_a_name_and_an_origin_only(recipe_file):
     assert "name: Field required" in fault(recipe_file("source: synthetic:rowing"))
 
 
-@pytest.mark.parametrize(
-    "name", [p.name for p in resources.files("flexpose_ray.recipes").iterdir() if p.suffix == ".yaml"]
-)
-def test_every_shipped_recipe_is_valid_by_name_and_bears_its_name(name):
-    recipe = load_recipe(name.removesuffix(".yaml"))
-    assert recipe.name == name.removesuffix(".yaml")
-    assert load_recipe(name) == recipe
+KINDS = (Recipe, BenchmarkRecipe, SweepRecipe)
+
+
+@pytest.mark.parametrize("kind, name", [(kind, name) for kind in KINDS for name in shipped_recipes(kind)])
+def test_every_shipped_recipe_is_valid_by_name_and_bears_its_name(kind, name, monkeypatch):
+    monkeypatch.setenv("FLEXPOSE_MPII", "models/mpii")
+    recipe = read_recipe(kind, name)
+    assert recipe.name == name
+    assert read_recipe(kind, f"{name}.yaml") == recipe
+
+
+def test_every_shipped_recipe_is_of_one_kind():
+    files = [p.stem for p in resources.files("flexpose_ray.recipes").iterdir() if p.suffix == ".yaml"]
+    assert sorted(name for kind in KINDS for name in shipped_recipes(kind)) == sorted(files)
 
 
 def test_an_unknown_name_lists_the_shipped_recipes():
-    assert "no such recipe (give a YAML file or one of coco" in fault("nonsense")
+    assert "no such recipe (give a YAML file or one of cmu, coco, coco_to_penn" in fault("nonsense")
 
 
 def test_a_recipe_is_frozen(recipe_file):

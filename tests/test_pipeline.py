@@ -184,7 +184,7 @@ def test_a_run_that_trains_its_generator(ray_folder: str, tmp_path: Path):
             "alpha": {"size": 16}, "network": {"base": 64, "most": 16}, "beta": {"width": 4, "steps": 20, "batch": 8},
             "kimg": 0.2, "batch": 8, "report_kimg": 0.05, "eval_kimg": 0.1, "eval_samples": 64,
         },
-        "adapt": {"steps": 5, "batch": 8, "mixup": 20},
+        "adapt": {"layers": "w", "blend": False, "steps": 5, "batch": 8, "mixup": 20},
         "generate": {"count": 200, "shard_size": 50},
         "evaluate": {"count": 64, "paper": False},
     }  # fmt: skip

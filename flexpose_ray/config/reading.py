@@ -6,7 +6,7 @@ import hashlib
 from importlib import resources
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,14 +16,24 @@ from flexpose_ray.core.errors import ConfigError
 
 BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: a date such as 2020-13-45, or no UTF-8
 
+OTHERS = ("benchmark_", "sweep_")  # with these begin names of recipes that are no whole runs
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    word: ClassVar[str] = ""  # names of shipped recipes of this kind begin with it
 
 
 def config_hash(value: Any) -> str:
     """First eight hexadecimal digits of the SHA-256 of the canonical JSON."""
     return hashlib.sha256(canonical_text(value).encode()).hexdigest()[:8]
+
+
+def shipped_recipes(model: type[Section]) -> list[str]:
+    """Names of the recipes in the package that hold a ``model``."""
+    files = resources.files("flexpose_ray.recipes").iterdir()
+    names = sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+    return [name for name in names if name.startswith(model.word) and (model.word or not name.startswith(OTHERS))]
 
 
 def read_recipe(model: type[Section], path: str, overrides: list[str] | None = None) -> Any:
@@ -42,8 +52,7 @@ def read_recipe(model: type[Section], path: str, overrides: list[str] | None = N
         shipped = resources.files("flexpose_ray.recipes")
         file = Path(str(shipped / f"{path.removesuffix('.yaml')}.yaml"))
         if not file.is_file():
-            names = sorted(p.name.removesuffix(".yaml") for p in shipped.iterdir() if p.name.endswith(".yaml"))
-            raise ConfigError(path, "no such recipe", f"give a YAML file or one of {', '.join(names)}")
+            raise ConfigError(path, "no such recipe", f"give a YAML file or one of {', '.join(shipped_recipes(model))}")
     try:
         values = yaml.safe_load(file.read_text("utf-8"))
     except OSError as error:

@@ -89,14 +89,14 @@ class PretrainConfig(Section):
 class AdaptConfig(Section):
     """Adaptation of g_s to the shots: what tau holds and how it is trained (paper section 3.3)."""
 
-    layers: Layers = Field("w", description="style layers with a U_l, all, or w: one U before them; or none")
+    layers: Layers = Field("none", description="style layers with a U_l; or all; or w, one U before them; or none")
     bias: bool = True
     loss: Literal["moments", "energy", "perceptual"] = "moments"
     pairing: Literal["random", "nearest", "transport"] = "transport"
     gamma: str = Field("beta", description="beta, discriminator, keypoints, pixels, or a VGG-16 weights file")
     mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
     shrink: float | None = Field(None, ge=0, le=1, description="moments, blend: weight of the shots' covariance")
-    blend: bool = Field(False, description="blend poses with the shots; see core/blend.py for what follows")
+    blend: bool = Field(True, description="blend poses with the shots; see core/blend.py for what follows")
     prior: float = Field(0.3, ge=0, le=1, description="blend: share of poses that stay, where shots tell little")
     spread: float = Field(0.33, ge=0, le=1, description="blend: how much of its own way a pose keeps beside the shots")
     finish: float = Field(0.5, ge=0, le=1, description="blend: share of the way to the estimated moments")
@@ -115,8 +115,9 @@ class AdaptConfig(Section):
 
     @classmethod
     def paper(cls, **changes) -> AdaptConfig:
-        """The paper's literal setting: U_3 alone, without bias; random pairs; perceptual loss."""
-        return cls(**{"layers": (3,), "bias": False, "loss": "perceptual", "pairing": "random", **changes})
+        """The paper's literal setting: U_3 alone, without bias; random pairs; perceptual loss; no blend."""
+        literal = {"layers": (3,), "bias": False, "loss": "perceptual", "pairing": "random", "blend": False}
+        return cls(**{**literal, **changes})
 
 
 class TargetConfig(Section):

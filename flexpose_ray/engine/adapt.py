@@ -99,7 +99,7 @@ def adapt(
     settings = FlexPoseSettings(**config.model_dump())
     networks = parts.generator, parts.discriminator, parts.beta, parts.alpha
     transfer = learn_transfer(*networks, parts.source, shots.keypoints_NJ2, settings, note, device)
-    parameters = sum(p.numel() for p in transfer.parameters())
+    parameters = sum(t.numel() for t in transfer.state_dict().values())
     card = {**make, "parameters": parameters, "seconds": round(time.perf_counter() - start, 1), "history": history}
     digest = save_adapted(out_uri, base.uri, parts.digest, transfer, shots.keypoints_NJ2, card)
     return {**card, "base": base.uri, "uri": store.uri, "digest": digest}

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
-from ray.exceptions import RayError
 
 from flexpose_ray.core.errors import ConfigError
 
@@ -50,7 +49,7 @@ def ray_session(address: str | None = None, cpus: int | None = None) -> Iterator
     try:
         with _muted_stderr():  # the core tells there that it took the log level
             ray.init(**start, logging_level=logging.ERROR, log_to_driver=False)
-    except (RayError, ConnectionError, RuntimeError, OSError, ValueError) as error:
+    except Exception as error:  # Ray raises plain ones too, as when a node takes too long to start
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(address or "Ray", f"does not answer or start: {reason}", hint) from error
     try:

@@ -25,8 +25,8 @@ class BlendSettings:
     """What a blend depends on.
 
     Attributes:
-        prior, spread: see :class:`Blend`; the prior is multiplied by 1 - ``shrink`` and the spread by its root: the more
-            the shots tell of the target's spread, the less is taken from the source.
+        prior, spread: see :class:`Blend`; the prior is multiplied by 1 - ``shrink`` and the spread by its root: the
+            more the shots tell of the target's spread, the less is taken from the source.
         mirror: whether the target shows left and right alike; None asks :func:`both_sides`.
         finish: share of the way to the wanted moments, 0 to 1.
         rarity: power of a shot's distance from the source by which its weight falls; 0 lets all shots weigh the same.

@@ -64,14 +64,14 @@ class FlexPoseSettings:
         seed: of latents, mixup and batches.
     """
 
-    layers: tuple[int, ...] | str = "w"
+    layers: tuple[int, ...] | str = NONE
     bias: bool = True
     loss: str = "moments"
     pairing: str = "transport"
     gamma: str = "beta"
     mixup: int = 1000
     shrink: float | None = None
-    blend: bool = False
+    blend: bool = True
     prior: float = 0.3
     spread: float = 0.33
     finish: float = 0.5

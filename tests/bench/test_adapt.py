@@ -62,7 +62,7 @@ def test_seconds_until_near_the_final_fd(monkeypatch):
 
     spent, since = np.zeros(2), clock()
     networks = base.generator, base.discriminator, base.beta, base.alpha
-    adapt(*networks, base.source, shots_NJ2, FlexPoseSettings(), note)
+    adapt(*networks, base.source, shots_NJ2, FlexPoseSettings(layers="w", blend=False), note)
     torch.set_num_threads(threads)
     final = curve[-1][-1]
     print("\nsteps  seconds of 2 cores  wall seconds  FD")

@@ -22,7 +22,7 @@ from flexpose_ray.io.poses import read_poses, write_poses
 from flexpose_ray.io.weights import read_model
 
 COUNT, STEPS, PATIENCE_S = 4, 150, 180.0
-CONFIG = AdaptConfig(steps=STEPS, batch=8, mixup=10)
+CONFIG = AdaptConfig(layers="w", blend=False, steps=STEPS, batch=8, mixup=10)
 DRIVER = """
 import json, sys
 from flexpose_ray.config import AdaptConfig

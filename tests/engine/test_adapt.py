@@ -13,7 +13,7 @@ from flexpose_ray.io.store import Store
 from flexpose_ray.io.weights import read_model
 
 SHOTS = sample_synthetic("rowing?count=30").take(np.arange(6))
-QUICK = AdaptConfig(steps=3, batch=8, mixup=10)
+QUICK = AdaptConfig(layers="w", blend=False, steps=3, batch=8, mixup=10)
 
 
 def test_an_adapted_model_is_written_with_its_card(store: Store, tiny_generator):

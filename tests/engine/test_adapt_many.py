@@ -19,7 +19,7 @@ from flexpose_ray.io.poses import write_poses
 from flexpose_ray.io.store import Store, open_store
 from flexpose_ray.io.weights import read_model
 
-QUICK = AdaptConfig(steps=3, batch=8, mixup=10)
+QUICK = AdaptConfig(layers="w", blend=False, steps=3, batch=8, mixup=10)
 POSES = sample_synthetic("rowing?count=18").keypoints_NJ2
 TARGETS = {f"rower-{k}": PoseSet(POSES[6 * k : 6 * k + 6]) for k in range(3)}
 

@@ -20,7 +20,7 @@ from flexpose_ray.methods.flexpose import PAIRINGS, FlexPoseSettings, adapt, pai
 
 SOURCE = sample_synthetic("rowing?count=100").keypoints_NJ2
 SHOTS = sample_synthetic("cycling?count=40").keypoints_NJ2[:12]
-QUICK = FlexPoseSettings(steps=25, batch=32, mixup=60, lr=0.02)
+QUICK = FlexPoseSettings(layers="w", blend=False, steps=25, batch=32, mixup=60, lr=0.02)
 
 
 @pytest.fixture(scope="module")

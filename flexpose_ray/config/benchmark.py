@@ -1,0 +1,114 @@
+"""The recipe of a benchmark: pairs of source and target, methods, draws of the shots."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from typing import Annotated, Any, ClassVar, get_type_hints
+
+from pydantic import Field, create_model, field_validator, model_validator
+
+from flexpose_ray.config.reading import Section, config_hash, parse
+from flexpose_ray.config.sections import NAME, Seed, SourceConfig, TargetConfig
+from flexpose_ray.core.errors import ConfigError
+
+
+class PairConfig(Section):
+    """A source, with the generator that was trained on it, and a target."""
+
+    name: str = Field(pattern=NAME)
+    generator: str = Field(description="URI of a trained generator, or builtin:coco")
+    source: str | Annotated[tuple[SourceConfig, ...], Field(min_length=1)] | None = Field(
+        None, description="KIND:PATH of the source poses, or a list of {poses, mapping}; else the generator's samples"
+    )
+    target: TargetConfig
+
+    @field_validator("generator")
+    @classmethod
+    def _expand(cls, uri: str) -> str:
+        return os.path.expandvars(uri)
+
+    @property
+    def sources(self) -> tuple[SourceConfig, ...]:
+        """The sets of source poses, however they are written."""
+        if isinstance(self.source, str):
+            return (SourceConfig(poses=self.source),)
+        return self.source or ()
+
+
+class RowConfig(Section):
+    """A row of the table: a method and what of its settings differs from the defaults."""
+
+    method: str
+    settings: dict[str, Any] = Field({}, description="what differs from the method's defaults")
+
+
+class BenchmarkRecipe(Section):
+    """Every method on every pair, for every draw of the shots.
+
+    In YAML ``methods`` is a list of names, or a mapping from a row's name to ``{method: NAME, SETTING: ...}``; where
+    the row has the method's name, that may be left out.
+    """
+
+    word: ClassVar[str] = "benchmark_"
+
+    name: str = Field(pattern=NAME)
+    pairs: Annotated[tuple[PairConfig, ...], Field(min_length=1)]
+    methods: dict[Annotated[str, Field(pattern=NAME)], RowConfig] = Field(min_length=1)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field((0, 1, 2), description="each draws other shots")
+    count: int = Field(5000, ge=64, description="poses a side of every comparison, at most")
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _rows(cls, given: Any) -> Any:
+        if isinstance(given, (list, tuple)):
+            given = dict.fromkeys(map(str, given))
+        if not isinstance(given, dict):
+            return given
+        return {str(name): _row(str(name), values) for name, values in given.items()}
+
+    @model_validator(mode="after")
+    def _checked(self):
+        for what, names in (("pairs", [pair.name for pair in self.pairs]), ("seeds", self.seeds)):
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise ValueError(f"{what}: {twice} is there twice")
+        for name, row in self.methods.items():
+            row_settings(name, row)
+        return self
+
+
+def _row(name: str, values: Any) -> Any:
+    """What a row is checked as; one that was checked before stays."""
+    if values is None:
+        return {"method": name}
+    if not isinstance(values, dict):
+        return values
+    settings = {key: value for key, value in values.items() if key not in ("method", "settings")}
+    return {"method": values.get("method", name), "settings": {**values.get("settings", {}), **settings}}
+
+
+def row_settings(name: str, row: RowConfig) -> Any:
+    """The settings of a row's method, checked: its frozen dataclass.
+
+    Args:
+        name: of the row, for errors.
+        row: its method and what differs from the defaults.
+
+    Raises:
+        ConfigError: an unknown method, an unknown setting, or a value out of range.
+    """
+    from flexpose_ray.methods.registry import METHODS  # here, so that other recipes never wait for torch
+
+    where = f"methods.{name}"
+    if row.method not in METHODS:
+        raise ConfigError(where, f"unknown method {row.method!r}", f"choose one of {', '.join(METHODS)}")
+    defaults = METHODS[row.method].settings
+    hints = get_type_hints(type(defaults), include_extras=True)
+    known = {field.name: (hints[field.name], getattr(defaults, field.name)) for field in fields(defaults)}
+    checked = parse(create_model(type(defaults).__name__, __base__=Section, **known), row.settings, where)
+    return type(defaults)(**{key: getattr(checked, key) for key in known})
+
+
+def benchmark_key(recipe: BenchmarkRecipe) -> str:
+    """Name of a benchmark's folder. Methods and draws may be added there: every cell tells what it is made of."""
+    return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude={'methods', 'seeds'}))}"

@@ -1,0 +1,174 @@
+"""The section of a recipe that says what a sweep tries, how it chooses, and what it looks at."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from flexpose_ray.config.reading import Section
+from flexpose_ray.config.sections import Count, Seed
+
+Objective = Literal["fd", "mmd2", "density", "coverage", "seconds"]
+HIGHER_IS_BETTER = {"density", "coverage"}
+OF_PRETRAINING = {"fd", "mmd2", "seconds"}  # what a training measures of itself
+SWEPT_OF_TARGET = {"target.shots_per_label", "target.seed"}  # all points are judged by the same held-out poses
+SWEEP_HANDS = {"slots", "cpus", "gpus"}  # who does it: may change between calls
+Point = dict[str, Any]  # values by dotted key
+RANGES = "one of uniform, loguniform, randint: [least, most]"
+
+
+class Range(Section):
+    """Numbers between two bounds, by one of three laws; the bounds belong to it."""
+
+    uniform: tuple[float, float] | None = None
+    loguniform: tuple[float, float] | None = None
+    randint: tuple[int, int] | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self):
+        if sum(bounds is not None for bounds in (self.uniform, self.loguniform, self.randint)) != 1:
+            raise ValueError(RANGES)
+        low, high = self.bounds
+        if low >= high:
+            raise ValueError(f"[{low:g}, {high:g}]: the least is not below the most")
+        if self.loguniform and low <= 0:
+            raise ValueError(f"[{low:g}, {high:g}]: loguniform wants numbers above 0")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.uniform or self.loguniform or self.randint
+
+    def draw(self, rng: np.random.Generator) -> float | int:
+        """One number of the range."""
+        low, high = self.bounds
+        if self.randint:
+            return int(rng.integers(low, high, endpoint=True))
+        if self.loguniform:
+            return float(np.clip(math.exp(rng.uniform(math.log(low), math.log(high))), low, high))
+        return float(rng.uniform(low, high))
+
+
+Dimension = tuple[Any, ...] | Range
+
+
+class SweepConfig(Section):
+    """What a sweep tries around the recipe that it stands in; see engine/sweep.py."""
+
+    over: Literal["adapt", "pretrain"] = Field("adapt", description="what a trial runs")
+    space: dict[str, Dimension] = Field(
+        min_length=1,
+        description="dotted key -> list of values, or {uniform|loguniform|randint: [least, most]}",
+    )
+    algorithm: Literal["grid", "random", "optuna"] = "grid"
+    trials: Count | None = Field(None, description="how many points; a grid tries all of its own")
+    scheduler: Literal["none", "asha", "median", "pbt"] = Field("none", description="who stops bad trials early")
+    objectives: tuple[Objective, ...] = Field(("fd",), min_length=1, description="the first ranks; several: Pareto")
+    report_every: Count | None = Field(None, description="steps between looks at FD; pretraining: its eval_kimg")
+    grace: float | None = Field(None, gt=0, description="steps (pretraining: kimg) that no scheduler cuts short")
+    samples: int = Field(2000, ge=64, description="poses a side when a trial is judged")
+    report_samples: int = Field(1000, ge=64, description="poses a side at a look on the way")
+    slots: Count | None = Field(None, description="trials at a time; as many as there is room for by default")
+    cpus: float = Field(1.0, gt=0, description="of a trial over adaptation")
+    gpus: float = Field(0.0, ge=0, description="of a trial over adaptation, may be a fraction")
+    seed: Seed = 0
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _dimensions(cls, space: Any) -> Any:
+        """Lists and ranges; of another thing, one line. A bare number among layer sets is the set of that layer."""
+        if not isinstance(space, dict):
+            return space
+        made = {}
+        for key, dimension in space.items():
+            if isinstance(dimension, dict):
+                try:
+                    dimension = Range.model_validate(dimension)
+                except ValidationError as error:
+                    fault = error.errors()[0]
+                    raise ValueError(f"{key}: {fault['ctx']['error'] if 'ctx' in fault else RANGES}") from None
+            elif not isinstance(dimension, list | tuple | Range) or not dimension:
+                raise ValueError(f"{key}: give a list of values, or {RANGES}; found {dimension!r}")
+            elif key == "adapt.layers":
+                dimension = tuple([s] if isinstance(s, int) else s for s in dimension)
+            made[key] = dimension
+        return made
+
+    @model_validator(mode="after")
+    def _goes_together(self):
+        ranges = [key for key, dimension in self.space.items() if isinstance(dimension, Range)]
+        if self.algorithm == "grid" and ranges:
+            raise ValueError(f"a grid takes lists only, {ranges[0]} is a range: choose random or optuna")
+        if self.algorithm == "grid" and self.trials:
+            raise ValueError("a grid tries all of its points: leave trials out, or choose random or optuna")
+        if self.algorithm != "grid" and not self.trials:
+            raise ValueError(f"{self.algorithm} wants a number of trials")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError("an objective is named twice")
+        if repeated := next((key for key, d in self.space.items() if _repeats(d)), None):
+            raise ValueError(f"{repeated} lists a value twice")
+        pretraining = self.over == "pretrain"
+        for key in self.space:
+            if pretraining != key.startswith("pretrain.") or not (
+                pretraining or key.startswith("adapt.") or key in SWEPT_OF_TARGET
+            ):
+                known = "pretrain.KEY" if pretraining else f"adapt.KEY, {', '.join(sorted(SWEPT_OF_TARGET))}"
+                raise ValueError(f"{key} cannot be swept over {self.over}; known there: {known}")
+        if pretraining and (unknown := sorted(set(self.objectives) - OF_PRETRAINING)):
+            raise ValueError(f"pretraining does not measure {unknown[0]}, only {', '.join(sorted(OF_PRETRAINING))}")
+        if self.scheduler != "none" and self.objectives[0] == "seconds":
+            raise ValueError(f"{self.scheduler} goes by the first objective, which seconds cannot be")
+        if self.scheduler != "none" and not pretraining and self.objectives[0] != "fd":
+            raise ValueError(f"{self.scheduler} looks at FD on the way: name fd as the first objective")
+        if pretraining and (self.cpus != 1 or self.gpus):
+            raise ValueError("cpus and gpus are of trials over adaptation; for pretraining set pretrain.workers")
+        if self.scheduler == "pbt" and (not pretraining or self.algorithm != "random"):
+            raise ValueError("pbt breeds a population of trainings: over: pretrain, algorithm: random")
+        return self
+
+    @property
+    def count(self) -> int:
+        """Trials in all."""
+        if self.algorithm == "grid":
+            return math.prod(len(values) for values in self.space.values())
+        return self.trials
+
+    @property
+    def every(self) -> int | None:
+        """Steps between looks on the way; None where nobody wants to look."""
+        return self.report_every or (None if self.scheduler == "none" else 20)
+
+    def point(self, trial: int) -> Point:
+        """Point ``trial`` of a grid or of a random sweep, the same whatever other trials there are."""
+        if self.algorithm == "grid":
+            chosen = {}
+            for key, values in reversed(self.space.items()):  # the last key turns fastest
+                trial, i = divmod(trial, len(values))
+                chosen[key] = values[i]
+            return {key: chosen[key] for key in self.space}
+        rng = np.random.default_rng([self.seed, trial])
+        return {
+            key: d.draw(rng) if isinstance(d, Range) else d[int(rng.integers(len(d)))] for key, d in self.space.items()
+        }
+
+
+def point_text(point: Point) -> str:
+    """A point in one line, each key without its section."""
+    return ", ".join(f"{key.partition('.')[2]} {value_text(value)}" for key, value in point.items()) or "as it is"
+
+
+def value_text(value: Any) -> str:
+    """A value of a dimension as a person writes it."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return "+".join(map(str, value))
+    return str(value)
+
+
+def _repeats(dimension: Dimension) -> bool:
+    return isinstance(dimension, tuple) and len({json.dumps(v, default=str) for v in dimension}) < len(dimension)

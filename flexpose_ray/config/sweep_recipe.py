@@ -1,0 +1,98 @@
+"""A recipe with a sweep in it: the run that all trials start from, and what they change in it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import model_validator
+
+from flexpose_ray.config.reading import config_hash, parse, read_recipe
+from flexpose_ray.config.recipe import Recipe
+from flexpose_ray.config.sections import HANDS
+from flexpose_ray.config.sweep import SWEEP_HANDS, Point, Range, SweepConfig, point_text
+from flexpose_ray.core.errors import ConfigError
+
+
+class SweepRecipe(Recipe):
+    """A recipe of a whole run with a ``sweep``; without it, it is the recipe that the trials change."""
+
+    word: ClassVar[str] = "sweep_"
+
+    sweep: SweepConfig
+
+    @model_validator(mode="after")
+    def _has_what_trials_need(self):
+        if self.sweep.over == "pretrain" and self.source is None:
+            raise ValueError("a sweep over pretraining needs a source to train on")
+        if self.sweep.over == "adapt" and (self.generator is None or self.target is None):
+            raise ValueError("a sweep over adaptation needs a generator and a target")
+        return self
+
+    @property
+    def plain(self) -> Recipe:
+        """The recipe alone."""
+        return Recipe.model_validate(self.model_dump(exclude={"sweep"}))
+
+    def at(self, point: Point) -> SweepRecipe:
+        """This recipe with a point's values in it.
+
+        Raises:
+            ConfigError: a value that its key cannot take; it names the point.
+        """
+        values = self.model_dump(mode="json")
+        for key, value in point.items():
+            *parents, last = key.split(".")
+            section = values
+            for parent in parents:
+                section = section.get(parent)
+                if not isinstance(section, dict):
+                    raise ConfigError(self.name, f"sweep.space: {key} is no key of a section", "correct the recipe")
+            section[last] = value
+        try:
+            return parse(SweepRecipe, values, f"{self.name}, sweep.space")
+        except ConfigError as error:
+            raise ConfigError(error.where, f"{error.problem} (with {point_text(point)})", error.hint) from None
+
+
+def load_sweep(path: str, overrides: list[str] | None = None) -> SweepRecipe:
+    """Read a recipe with a sweep and see that every point of it can be run.
+
+    Raises:
+        ConfigError: as :func:`read_recipe`, or a point with an unknown key or a value out of range.
+    """
+    recipe = read_recipe(SweepRecipe, path, overrides)
+    check_points(recipe)
+    return recipe
+
+
+def check_points(recipe: SweepRecipe) -> None:
+    """See that every point gives a recipe: all of a grid or random sweep, of ranges under Optuna both ends.
+
+    Raises:
+        ConfigError: one that does not.
+    """
+    sweep = recipe.sweep
+    if sweep.algorithm == "optuna":
+        for key, dimension in sweep.space.items():
+            for value in dimension.bounds if isinstance(dimension, Range) else dimension:
+                recipe.at({key: value})
+    else:
+        for trial in range(sweep.count):
+            recipe.at(sweep.point(trial))
+
+
+def values_of(recipe: SweepRecipe, key: str) -> list[Any]:
+    """What the sweep may set ``key`` to: its values, the ends of a range, or the recipe's own where it is not swept."""
+    if key in recipe.sweep.space:
+        dimension = recipe.sweep.space[key]
+        return list(dimension.bounds if isinstance(dimension, Range) else dimension)
+    value: Any = recipe
+    for part in key.split("."):
+        value = getattr(value, part)
+    return [value]
+
+
+def sweep_key(recipe: SweepRecipe) -> str:
+    """Name of the sweep's folder. More trials, other hands and another count of samples in the data set continue it."""
+    hands = {"pretrain": HANDS, "sweep": {*SWEEP_HANDS, "trials"}, "generate": True, "evaluate": True}
+    return f"sweep-{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=hands))}"

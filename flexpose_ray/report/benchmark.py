@@ -1,0 +1,118 @@
+"""The page of a benchmark: tables, FD of every row as dots with their spread, and poses of every row."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from flexpose_ray.core.skeleton import get_skeleton
+from flexpose_ray.engine.benchmark_table import COLUMNS, grid
+from flexpose_ray.io.manifest import read_json
+from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.methods.registry import OURS
+from flexpose_ray.report.benchmark_plot import dots_svg
+from flexpose_ray.report.data import installed_versions
+from flexpose_ray.report.page import CSP
+from flexpose_ray.report.plots import skeletons_svg
+from flexpose_ray.report.sections import MEANINGS
+from flexpose_ray.report.style import CSS
+
+MORE_CSS = """
+table.methods { font-size: .84rem; } table.methods td.best { font-weight: 650; color: var(--beats); }
+table.methods tr.ours td:first-child { color: var(--adapted); font-weight: 600; }
+table.methods tr.reference td { color: var(--muted); } table.methods td.failed { color: var(--behind); }
+.rows { display: grid; grid-template-columns: minmax(7rem, 14rem) 1fr; gap: .5rem .9rem; align-items: center;
+  font-size: .86rem; margin: 1rem 0; }
+.rows svg { border-radius: 6px; }
+"""
+MORE_MEANINGS = {
+    "plausible": "Share of poses whose limbs and angles keep within the limits of the source and the shots.",
+    "seconds": "Of learning, on one core where no GPU is.",
+    "parameters": "Numbers that were trained, or fitted to the shots.",
+    "bytes": "Of the adapted model as a safetensors file, beside the generator or the source set.",
+    "share": "These bytes as a share of the generator's.",
+}
+
+
+def write_benchmark_report(table: dict) -> str:
+    """Write ``report.html`` into the run of :func:`engine.benchmark.run_benchmark`'s result; returns its URI."""
+    store = open_store(table["run"])
+    store.put("report.html", render_benchmark(table, store).encode())
+    return f"{store.uri}/report.html"
+
+
+def render_benchmark(table: dict, store: Store) -> str:
+    """The page as text; ``store`` holds the cells, for their poses."""
+    pairs = "".join(_pair(table, pair, store, number) for number, pair in enumerate(table["pairs"]))
+    meanings = MEANINGS | MORE_MEANINGS
+    terms = "".join(f"<dt>{_heading(key)}</dt><dd>{escape(meanings[key])}</dd>" for key in COLUMNS)
+    versions = " · ".join(f"{escape(name)} {escape(number)}" for name, number in installed_versions().items())
+    title = escape(table["name"])
+    lead = (
+        f"Every method gets the same few annotated poses of the target, {len(table['seeds'])} times others, and its "
+        "poses are held against held-out ones. The floor compares one half of the held-out videos or pictures with the "
+        "other half."
+    )
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">\n<style>{CSS}{MORE_CSS}</style>\n</head>\n'
+        f'<body>\n<header><p class="eyebrow">FlexPose benchmark</p>\n<h1>{title}</h1>\n<p>{lead}</p></header>\n'
+        f"{pairs}<section>\n<h2>What the columns mean</h2>\n<dl>{terms}</dl>\n</section>\n"
+        f"<footer><p>{versions}</p></footer>\n</body>\n</html>\n"
+    )
+
+
+def _pair(table: dict, pair: dict, store: Store, number: int) -> str:
+    if pair["count"] is None:
+        says = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
+        return f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>No cell succeeded.</p><ul>{says}</ul>\n</section>\n"
+    lead = (
+        f"{pair['shots']} shots, {pair['count']:,} poses on both sides of every comparison, generator "
+        f"{pair['generator']}; mean ± standard deviation over {len(table['seeds'])} draws."
+    )
+    says = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
+    judged = [row for row in pair["rows"] if row["draws"]]
+    names = [row["title"] for row in judged]
+    means, stds = (np.array([row["fd"][key] for row in judged]) for key in ("mean", "std"))
+    ours = np.array([row["method"] in OURS for row in judged])
+    figure = dots_svg(f"fd{number}", names, means, stds, ours, pair["floor"]["fd"]["mean"])
+    return (
+        f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>{escape(lead)}</p>\n<ul>{says}</ul>\n{_table(pair)}\n"
+        f"<h3>FD, lower is better</h3>\n<figure>{figure}<figcaption>Dots are means, bars one standard deviation over "
+        f"the draws; the line is the floor.</figcaption></figure>\n<h3>First poses of every row</h3>\n"
+        f'<div class="rows">{_pictures(table, pair, store, number)}</div>\n</section>\n'
+    )
+
+
+def _table(pair: dict) -> str:
+    _, lines = grid(pair)
+    body = ""
+    for row, cells in zip((pair["floor"], *pair["rows"]), lines, strict=True):
+        kind = "floor" if row is pair["floor"] else "ours" if row["method"] in OURS else row["family"]
+        shown = f"<td>{escape(cells[0])}</td>"
+        for text in cells[1:]:
+            mark = ' class="best"' if text.startswith("*") else ' class="failed"' if text == "failed" else ""
+            shown += f"<td{mark}>{escape(text.removeprefix('*'))}</td>"
+        body += f'<tr class="{kind}">{shown}</tr>\n'
+    head = "".join(f"<th>{_heading(key)}</th>" for key in COLUMNS)
+    return (
+        f'<div class="scroll"><table class="methods"><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>\n{body}</tbody></table></div>"
+    )
+
+
+def _pictures(table: dict, pair: dict, store: Store, number: int) -> str:
+    """Poses of the first draw of every row."""
+    shown = ""
+    for place, row in enumerate(pair["rows"]):
+        cell = read_json(store, f"cells/{pair['name']}/{row['name']}-{table['seeds'][0]}.json")
+        if cell["error"] is None:
+            svg = skeletons_svg(f"row{number}-{place}", np.array(cell["poses"]), get_skeleton(cell["skeleton"]))
+            shown += f"<span>{escape(row['title'])}</span>{svg}\n"
+    return shown
+
+
+def _heading(key: str) -> str:
+    return escape(COLUMNS[key][0]).replace("^2", "²")

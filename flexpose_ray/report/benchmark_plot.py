@@ -1,0 +1,38 @@
+"""The figure of a benchmark: a dot a row, with its spread."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from flexpose_ray.report import plots
+
+
+def dots_svg(
+    name: str, rows: list[str], mean_N: np.ndarray, std_N: np.ndarray, ours_N: np.ndarray, floor: float
+) -> str:
+    """Draw one dot a row with a bar of one standard deviation to each side.
+
+    Args:
+        name: unique on the page; prefixes the ids in the SVG.
+        rows: names, from the top.
+        mean_N, std_N: of the figure, by row.
+        ours_N: bool, rows to be drawn in the colour of adapted poses.
+        floor: value of the line across all rows.
+    """
+    with matplotlib.rc_context(plots.STYLE):
+        figure = Figure(figsize=(7.2, 0.5 + 0.23 * len(rows)))
+        axes = figure.add_axes((0.33, 0.35 / figure.get_figheight(), 0.65, 1 - 0.4 / figure.get_figheight()))
+        places_N = np.arange(len(rows))
+        axes.axvline(floor, color=plots.TARGET, linewidth=1)
+        for chosen_N, color in ((~ours_N, plots.SOURCE), (ours_N, plots.ADAPTED)):
+            spread = dict(fmt="o", color=color, markersize=4.5, elinewidth=1.4)
+            axes.errorbar(mean_N[chosen_N], places_N[chosen_N], xerr=std_N[chosen_N], **spread)
+        axes.set_yticks(places_N, rows)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(left=0)
+        axes.grid(axis="x", color=plots.MUTED, alpha=0.25, linewidth=0.5)
+        axes.tick_params(length=0)
+        axes.spines["left"].set_visible(False)
+        return plots._svg(figure, name)
