@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import sys
+import threading
 from contextlib import redirect_stdout
 
 from flexpose_ray import __version__
 from flexpose_ray.core.errors import FlexPoseError
-from flexpose_ray.verbs import data_sets, runs
+from flexpose_ray.verbs import benchmark, clusters, data_sets, runs, sweeps
 
 DESCRIPTION = """Pose data for the domain you have, from the dozen annotations you can afford.
 
@@ -27,6 +28,16 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     # Before torch is loaded: threads that wait shall sleep. On a busy machine spinning ones cost three times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if getattr(args, "address", None):
+        os.environ["RAY_ADDRESS"] = args.address
+    terminated = threading.Event()
+
+    def leave(number, frame) -> None:
+        terminated.set()
+        raise KeyboardInterrupt  # what Ray's calls let through
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, leave)
     try:
         with redirect_stdout(sys.stderr):  # Ray reports workers that died on standard output
             status, result, text = args.run(args)
@@ -43,8 +54,9 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _refuse(args.verb, f"{error.filename or 'system'}: {error.strerror or error}")
     except KeyboardInterrupt:
-        print(f"\nflexpose {args.verb}: stopped; the same command goes on from here", file=sys.stderr)
-        return 128 + signal.SIGINT
+        number, by = (signal.SIGTERM, " by SIGTERM") if terminated.is_set() else (signal.SIGINT, "")
+        print(f"\nflexpose {args.verb}: stopped{by}; the same command goes on from here", file=sys.stderr)
+        return 128 + number
     except Exception as error:
         if not _lost_by_ray(error):
             raise
@@ -81,6 +93,8 @@ def build_parser() -> argparse.ArgumentParser:
             sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one; repeatable")
         sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
         sub.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, stop")
+        if name != "submit":
+            sub.add_argument("--address", metavar="HOST:PORT", help="Ray cluster to join (default: RAY_ADDRESS)")
         sub.set_defaults(run=run)
         return sub
 
@@ -203,6 +217,40 @@ def build_parser() -> argparse.ArgumentParser:
         "flexpose pipeline quickstart",
     )  # fmt: skip
     whole(sub)
+
+    sub = verb(
+        "sweep", sweeps.sweep, "try a recipe at many points: layer sets, shots, any setting; and take the best",
+        "flexpose sweep sweep_quick --storage runs\n  flexpose sweep show runs/sweep-NAME-1a2b3c4d\n"
+        "  flexpose sweep best runs/sweep-NAME-1a2b3c4d --out best",
+    )  # fmt: skip
+    whole(sub)
+    sub.add_argument("uri", nargs="?", metavar="URI", help="after show or best in the recipe's place: a sweep's folder")
+    sub.add_argument("--out", metavar="URI", help="of best: where recipe and model go (default: best in the folder)")
+
+    sub = verb(
+        "benchmark", benchmark.benchmark, "compare methods on pairs of source and target, over draws of the shots",
+        "flexpose benchmark benchmark_quick --workers 2",
+    )  # fmt: skip
+    whole(sub)
+    sub.add_argument("--workers", type=int, metavar="K", help="cells at a time, at most (default: one a CPU)")
+
+    sub = verb(
+        "doctor", clusters.doctor, "look at versions, token, GPUs, disk, and a storage; status 1 if anything is unfit",
+        "flexpose doctor --storage s3://bucket/runs", settings=False,
+    )  # fmt: skip
+    sub.add_argument("--storage", metavar="URI", help="folder or s3:// to write a probe to, which is removed again")
+
+    jobs = [name for name in subparsers.choices if name != "submit"]
+    sub = verb(
+        "submit", clusters.submit, "run a verb on a cluster, with the files of this folder, and follow its log",
+        "flexpose submit generate --generator builtin:coco --count 1000000 --out s3://bucket/mine \\\n"
+        "    --cluster clusters/aws-gpu.yaml", settings=False,
+    )  # fmt: skip
+    sub.add_argument("--cluster", metavar="FILE|ADDRESS", help="file for ray up, RayCluster, or http://host:8265")
+    sub.add_argument("--working-dir", default=".", metavar="DIR", help="files that the command reads (default: .)")
+    sub.add_argument("--no-wait", action="store_true", help="leave the job to itself")
+    sub.add_argument("job", choices=jobs, metavar="VERB", help="verb to run there")
+    sub.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="its options; --cluster may stand here too")
     return parser
 
 

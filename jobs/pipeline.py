@@ -1,6 +1,10 @@
 """`flexpose pipeline` as a cluster job; takes the same options.
 
-ray job submit --working-dir . -- python jobs/pipeline.py --help
+    ray job submit --working-dir . -- python jobs/pipeline.py --help
+    python jobs/pipeline.py ... --address HOST:PORT      # joins a cluster from outside a job
+
+Exit status: 0 done, 1 a check said no, 2 bad input or environment, 143 stopped by SIGTERM. A stopped job leaves what is
+committed or in a checkpoint; the same command goes on from there.
 """
 
 import sys

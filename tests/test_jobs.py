@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,10 +14,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from flexpose_ray.cli import build_parser
+from flexpose_ray.config import load_recipe, pretrain_key
+from flexpose_ray.engine.checkpoint import PREFIX, last_checkpoint
 from flexpose_ray.io.manifest import read_manifest
 from flexpose_ray.io.store import open_store
+from tests.chaos.pretraining import RECIPE
+from tests.clusters.multinode import free_ports
 
 JOBS = Path(__file__).parents[1] / "jobs"
 BIN = Path(sys.executable).parent
@@ -30,28 +34,55 @@ def test_a_job_is_its_verb(job: Path):
     ended = subprocess.run([sys.executable, job, "--help"], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith(f"usage: flexpose {job.stem} ")
-    assert f"python jobs/{job.name}" in job.read_text()
+    assert "--address" in ended.stdout
+    text = job.read_text()
+    assert f"python jobs/{job.name}" in text and len(text.splitlines()) <= 30
 
 
 def test_all_work_that_clusters_are_for_has_a_job():
     names = {job.stem for job in JOBS.glob("*.py")}
-    assert {"pretrain", "adapt", "generate", "evaluate", "pipeline"} <= names <= set(VERBS)
+    work = {"prepare", "pretrain", "adapt", "sweep", "generate", "benchmark", "pipeline"}
+    assert work <= names <= set(VERBS)
 
 
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_sigterm_leaves_a_training_that_goes_on(ray_folder: str, tmp_path: Path):
+    recipe = {**RECIPE, "pretrain": {**RECIPE["pretrain"], "kimg": 100, "workers": 1}}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe))
+    run = open_store(tmp_path / "runs").child(pretrain_key(load_recipe(str(tmp_path / "tiny.yaml"))))
+
+    def train(*options: str) -> subprocess.Popen:
+        job = [JOBS / "pretrain.py", tmp_path / "tiny.yaml", "--storage", tmp_path / "runs"]
+        command = [sys.executable, *job, *options]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"RAY_TMPDIR": ray_folder})
+
+    job = train()
+    try:
+        end = time.monotonic() + 150
+        while not run.list(PREFIX):
+            assert job.poll() is None and time.monotonic() < end, "no checkpoint"
+            time.sleep(0.05)
+        job.terminate()
+        told = job.communicate(timeout=60)[1]
+    finally:
+        job.kill()
+    assert job.returncode == 143, told
+    assert told.endswith("flexpose pretrain: stopped by SIGTERM; the same command goes on from here\n")
+    assert "Traceback" not in told
+    reached = last_checkpoint(run).history[-1]["kimg"]
+    assert 0 < reached < 100
+
+    goal = reached + 0.16
+    assert train("--set", f"pretrain.kimg={goal}").wait(timeout=150) == 0
+    history = last_checkpoint(run).history
+    assert history[-1]["kimg"] == pytest.approx(goal) and any(row["kimg"] == reached for row in history)
 
 
 @pytest.fixture
 def head(ray_folder: str) -> Iterator[tuple[str, dict[str, str]]]:
     """A cluster of one node: the address that takes jobs, and the environment of those who may talk to it."""
-    port, dashboard, client, agent = _free_ports(4)
+    port, dashboard, client, agent = free_ports(4)
     token = Path(ray_folder, "token")
     token.write_text("0" * 32)
     token.chmod(0o600)

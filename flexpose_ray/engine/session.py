@@ -13,6 +13,7 @@ from pathlib import Path
 import ray
 
 from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.engine.signals import kept_sigterm
 
 LEAST_CPUS = (
     4  # logical CPUs on a small machine, so that two pools, or a trial and its trainer, never starve each other
@@ -47,7 +48,7 @@ def ray_session(address: str | None = None, cpus: int | None = None) -> Iterator
         start, hint = _private(cpus), "look for space in /dev/shm and in the temporary folder, which RAY_TMPDIR moves"
     _guard_token(private=not address)
     try:
-        with _muted_stderr():  # the core tells there that it took the log level
+        with kept_sigterm(), _muted_stderr():  # the core tells there that it took the log level
             ray.init(**start, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises plain ones too, as when a node takes too long to start
         reason = " ".join(str(error).split())[:200]

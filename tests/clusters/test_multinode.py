@@ -1,0 +1,123 @@
+"""Jobs on several nodes of one machine: each loses a node in the middle and ends well, and no secret leaks."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import boto3
+import psutil
+import pytest
+import yaml
+
+from flexpose_ray.config import load_recipe, pretrain_key
+from flexpose_ray.engine.checkpoint import PREFIX, last_checkpoint
+from flexpose_ray.io.manifest import read_manifest
+from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.io.verify import verify
+from tests.chaos.pretraining import RECIPE
+from tests.clusters.checks import ROOT
+from tests.clusters.multinode import PATIENCE_S, TOKEN, Multinode, holders
+
+BIN = Path(sys.executable).parent
+CANARY = "canary0secret0of0the0environment"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def cluster(s3_server: str, tmp_path_factory) -> Iterator[Multinode]:
+    """The canary is a secret that nodes and the person who submits really use."""
+    env = {"AWS_SECRET_ACCESS_KEY": CANARY, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "60"}
+    with tempfile.TemporaryDirectory(prefix="fx-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        cluster = Multinode(Path(folder), env)
+        try:
+            yield cluster
+        finally:
+            cluster.end()
+
+
+def lose_a_node(cluster: Multinode, job, begun: Callable[[], bool], busy: str) -> str:
+    """SIGKILL the raylet of a node that is at work once ``begun``; returns what the job told until its end."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not begun():
+        assert job.poll() is None, job.stdout.read()
+        assert time.monotonic() < deadline, "the job did not begin"
+        time.sleep(0.05)
+    victim = next(raylet for raylet in cluster.raylets() if works(raylet, busy))
+    victim.kill()
+    told, _ = job.communicate(timeout=PATIENCE_S * 2)
+    assert job.returncode == 0, told
+    return told
+
+
+def works(raylet: psutil.Process, busy: str) -> bool:
+    for process in raylet.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if busy in " ".join(process.cmdline()):
+                return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def store(s3_server: str) -> Store:
+    boto3.client("s3").create_bucket(Bucket="multinode")
+    return open_store("s3://multinode/work")
+
+
+@pytest.fixture(scope="module")
+def trained(cluster: Multinode, store: Store, tmp_path_factory) -> str:
+    """What `flexpose submit pretrain` told, over two nodes of which one is lost."""
+    project = tmp_path_factory.mktemp("project")
+    recipe = {**RECIPE, "pretrain": {**RECIPE["pretrain"], "workers": [1, 2]}}
+    (project / "tiny.yaml").write_text(yaml.safe_dump(recipe))
+    cluster.wait(nodes=2)
+    command = [str(BIN / "flexpose"), "submit", "pretrain", "tiny.yaml", "--storage", store.uri]
+    job = cluster.submit([*command, "--cluster", cluster.address], project)
+    run = store.child(pretrain_key(load_recipe(str(project / "tiny.yaml"))))
+    told = lose_a_node(cluster, job, lambda: bool(run.list(PREFIX)), "RayTrainWorker")
+    assert last_checkpoint(run).history[-1]["kimg"] == pytest.approx(RECIPE["pretrain"]["kimg"])
+    return told
+
+
+@pytest.fixture(scope="module")
+def generated(cluster: Multinode, store: Store, trained: str, tiny_generator: str) -> str:
+    """What `ray job submit` of jobs/generate.py told; the lost node has been replaced, and one is lost again."""
+    cluster.wait(nodes=2)
+    options = ["--generator", tiny_generator, "--out", f"{store.uri}/data", "--count", "3000", "--actors", "2"]
+    job = ["python", "generate.py", *options, "--set", "generate.shard_size=20"]
+    command = [str(BIN / "ray"), "job", "submit", "--address", cluster.address, "--working-dir", ".", "--", *job]
+    running = cluster.submit(command, ROOT / "jobs")
+    data = store.child("data")
+    return lose_a_node(cluster, running, lambda: len(data.list("commits/")) >= 3, "MapWorker")
+
+
+def test_a_pretraining_outlives_a_node(trained: str):
+    assert "it goes on when this command ends" in trained and "ray job stop" in trained
+    assert "FD " in trained and "succeeded" in trained
+
+
+def test_a_generation_outlives_a_node(generated: str, store: Store):
+    data = store.child("data")
+    assert read_manifest(data)["count"] == 3000
+    assert verify(data) == []
+
+
+def test_no_secret_is_in_any_log_job_or_object(cluster: Multinode, store: Store, trained: str, generated: str):
+    told = trained + generated + cluster.ask("/api/jobs/")
+    objects = {key: store.get(key) for key in store.list()}
+    assert len(objects) > 10 and "submission_id" in told
+    for secret in (CANARY, TOKEN):
+        assert secret not in told
+        assert [key for key, data in objects.items() if secret.encode() in data] == []
+        assert [path for path in holders(cluster.folder, secret) if path != str(cluster.folder / "token")] == []
+
+
+def test_the_search_for_secrets_finds_one(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "log.txt").write_text(f"key={CANARY}\n")
+    assert holders(tmp_path, CANARY) == [str(tmp_path / "a" / "log.txt")]
