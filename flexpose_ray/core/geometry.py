@@ -83,6 +83,11 @@ def flip(keypoints_NJ2: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     return flipped_NJ2
 
 
+def with_mirrored(keypoints_NJ2: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Poses and after them their mirror images: (2N, J, 2)."""
+    return np.concatenate([keypoints_NJ2, flip(keypoints_NJ2, skeleton)])
+
+
 def pose_mixup(shots_NJ2: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Extend a few shots to ``count`` poses by convex combinations of two different shots (paper eq. 7).
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from flexpose_ray.core.geometry import flip
+from flexpose_ray.core.geometry import with_mirrored
 from flexpose_ray.core.skeleton import Skeleton
 
 RARE = 0.01  # share of the source's poses that lie outside of its limits of length, and as many outside of the angles'
@@ -47,7 +47,7 @@ class PoseLimits:
             poses_NJ2: source poses, crop units; they count together with their mirror images.
         """
         every = -(-len(poses_NJ2) // MOST)
-        seen = _measure(_both_sides(poses_NJ2[::every], skeleton), skeleton)
+        seen = _measure(with_mirrored(poses_NJ2[::every], skeleton), skeleton)
         lengths_NF, n = seen.shares_NF, len(seen.shares_NF)
         rank_NF = lengths_NF.argsort(0).argsort(0)
         level = np.quantile(np.minimum(rank_NF, n - 1 - rank_NF).min(1), RARE) / max(n - 1, 1)
@@ -62,7 +62,7 @@ class PoseLimits:
         Args:
             shots_SJ2: annotated poses, crop units; they count together with their mirror images.
         """
-        seen = _measure(_both_sides(shots_SJ2, self.skeleton), self.skeleton)
+        seen = _measure(with_mirrored(shots_SJ2, self.skeleton), self.skeleton)
         more_F = SPREAD * seen.shares_NF.std(0)
         low_F = np.minimum(self.lengths_F2[:, 0], seen.shares_NF.min(0) - more_F)
         high_F = np.maximum(self.lengths_F2[:, 1], seen.shares_NF.max(0) + more_F)
@@ -159,7 +159,3 @@ def _way_to_open(open_PB: np.ndarray) -> np.ndarray:
     steps_B = np.minimum(np.arange(BINS), BINS - np.arange(BINS))
     turned_PBB = np.stack([np.roll(open_PB, -bin, axis=1) for bin in range(BINS)], 1)
     return np.where(turned_PBB, steps_B * (2 * np.pi / BINS), np.inf).min(2)
-
-
-def _both_sides(poses_NJ2: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    return np.concatenate([poses_NJ2, flip(poses_NJ2, skeleton)])

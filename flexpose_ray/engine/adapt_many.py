@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,13 @@ from flexpose_ray.core.errors import ConfigError, DataError, FlexPoseError
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.transfer import layer_set
 from flexpose_ray.engine.adapt import Base, adapt
-from flexpose_ray.engine.memory import KEEP_ENV
 from flexpose_ray.engine.progress import ProgressLine
 from flexpose_ray.engine.session import ray_session
+from flexpose_ray.engine.tasks import run_tasks, why_lost
 from flexpose_ray.io.poses import read_poses
 from flexpose_ray.io.store import Store, open_store
 
 TABLE = "targets.json"
-PER_GPU = 4  # adaptations that share a GPU: the networks are small
-RETRIES = 3  # of a target whose worker or node dies
 READERS = 16  # threads that look up what is there already; they wait for storage, mostly
 
 Shots = PoseSet | str  # in memory, or the address of a pose set
@@ -147,31 +146,18 @@ def _all_rows(
 def _run(
     generator_uri: str, targets: Mapping[str, Shots], config: AdaptConfig, store: Store, workers: int | None
 ) -> Iterator[Row]:
-    """A task a target; all are asked for at once, so that a cluster that can grow does."""
-    gpus = ray.cluster_resources().get("GPU", 0)
-    resources = {"num_cpus": 1, "num_gpus": 1 / PER_GPU if gpus else 0, "max_retries": RETRIES}
-    environment = {"env_vars": {**KEEP_ENV, "OMP_NUM_THREADS": "1"}}
-    task = ray.remote(_adapt_target).options(**resources, runtime_env=environment)
-    waiting, names = list(targets.items())[::-1], {}
-    try:
-        while waiting or names:
-            while waiting and len(names) < (workers or len(targets)):
-                name, shots = waiting.pop()
-                reference = task.remote(generator_uri, name, shots, config, store.child(name).uri)
-                names[reference] = name
-            (done,), _ = ray.wait(list(names))
-            yield _result(done, names.pop(done), store)
-    finally:
-        for reference in names:  # the caller went away
-            ray.cancel(reference, force=True)
+    """A task a target."""
+    jobs = [(name, (generator_uri, name, shots, config, store.child(name).uri)) for name, shots in targets.items()]
+    with closing(run_tasks(_adapt_target, jobs, workers)) as ended:
+        for name, reference in ended:
+            yield _result(reference, name, store)
 
 
 def _result(reference: ray.ObjectRef, name: str, store: Store) -> Row:
     try:
         row = ray.get(reference)
     except RayError as error:
-        reason = str(error).strip().splitlines()[0]
-        return _failed(name, f"its worker died {RETRIES + 1} times, perhaps for want of memory: {reason}")
+        return _failed(name, why_lost(error))
     if row["error"] is None and not store.exists(f"{name}/model.json"):
         hint = "a folder has to be one that all nodes of the cluster share; use s3:// otherwise"
         return _failed(name, f"{row['uri']}: was written, but not to here ({hint})")

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import NamedTuple
 
 import ray
@@ -23,12 +24,12 @@ from ray.exceptions import RayError
 
 from flexpose_ray.config.benchmark import BenchmarkRecipe, PairConfig, benchmark_key
 from flexpose_ray.core.errors import ConfigError, FlexPoseError
-from flexpose_ray.engine.adapt_many import PER_GPU, READERS, RETRIES
+from flexpose_ray.engine.adapt_many import READERS
 from flexpose_ray.engine.benchmark_cell import Cell, PairPoses, failed, measure, read_pair
 from flexpose_ray.engine.benchmark_table import markdown, summarise
-from flexpose_ray.engine.memory import KEEP_ENV
 from flexpose_ray.engine.progress import ProgressLine
 from flexpose_ray.engine.session import ray_session
+from flexpose_ray.engine.tasks import run_tasks, why_lost
 from flexpose_ray.io.manifest import read_json
 from flexpose_ray.io.models import Pretrained, load_generator
 from flexpose_ray.io.store import MissingKeyError, Store, open_store
@@ -128,32 +129,19 @@ def run_benchmark(
 def _run(
     recipe: BenchmarkRecipe, plan: Plan, poses: dict[str, PairPoses], workers: int | None
 ) -> Iterator[tuple[Cell, dict]]:
-    """A task a cell; all are asked for at once, so that a cluster that can grow does."""
-    gpus = ray.cluster_resources().get("GPU", 0)
-    resources = {"num_cpus": 1, "num_gpus": 1 / PER_GPU if gpus else 0, "max_retries": RETRIES}
-    environment = {"env_vars": {**KEEP_ENV, "OMP_NUM_THREADS": "1"}}
-    task = ray.remote(_measure_cell).options(**resources, runtime_env=environment)
+    """A task a cell."""
     pairs = {pair.name: (pair, ray.put(poses[pair.name])) for pair in recipe.pairs if pair.name in poses}
-    waiting, running = plan.missing[::-1], {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < (workers or len(plan.missing)):
-                cell = waiting.pop()
-                running[task.remote(cell, *pairs[cell.pair], recipe.count, plan.store.uri)] = cell
-            (done,), _ = ray.wait(list(running))
-            cell = running.pop(done)
-            yield cell, _result(done, cell, plan.store)
-    finally:
-        for reference in running:  # the caller went away
-            ray.cancel(reference, force=True)
+    jobs = [(cell, (cell, *pairs[cell.pair], recipe.count, plan.store.uri)) for cell in plan.missing]
+    with closing(run_tasks(_measure_cell, jobs, workers)) as ended:
+        for cell, reference in ended:
+            yield cell, _result(reference, cell, plan.store)
 
 
 def _result(reference: ray.ObjectRef, cell: Cell, store: Store) -> dict:
     try:
         result = ray.get(reference)
     except RayError as error:
-        reason = str(error).strip().splitlines()[0]
-        result = failed(cell, f"its worker died {RETRIES + 1} times, perhaps for want of memory: {reason}")
+        result = failed(cell, why_lost(error))
     if result["error"] is None and not store.exists(cell.key):
         hint = "a folder has to be one that all nodes of the cluster share; use s3:// otherwise"
         return failed(cell, f"{store.uri}/{cell.key}: was written, but not to here ({hint})")

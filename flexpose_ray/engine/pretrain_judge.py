@@ -10,7 +10,7 @@ from flexpose_ray.core.alpha import Alpha, to_uint8
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.geometry import flip
+from flexpose_ray.core.geometry import with_mirrored
 from flexpose_ray.core.latents import latents
 from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.metrics import frechet_distance, mmd2
@@ -60,4 +60,4 @@ class Judge:
 
 def both_sides(poses: PoseSet) -> np.ndarray:
     """The poses and their mirror images, which training takes as often."""
-    return np.concatenate([poses.keypoints_NJ2, flip(poses.keypoints_NJ2, poses.skeleton)])
+    return with_mirrored(poses.keypoints_NJ2, poses.skeleton)

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from flexpose_ray.core.blend import NUMBERS, Blend
 from flexpose_ray.core.distribution import Moments, moments, shrunk_moments
-from flexpose_ray.core.geometry import flip
+from flexpose_ray.core.geometry import flip, with_mirrored
 from flexpose_ray.core.latents import latents
 from flexpose_ray.core.skeleton import Skeleton
 from flexpose_ray.methods.keypoint import choose_shrink, transport_map
@@ -71,7 +71,7 @@ def fit_blend(
     blend.mean_J2.copy_(poses_NJ2.mean(0))
     numbers_NK = latents(seed, np.arange(len(poses_NJ2)), NUMBERS)
     have = moments(blend.mixed(poses_NJ2, torch.as_tensor(numbers_NK)))
-    sides_MJ2 = np.concatenate([shots_SJ2, flip(shots_SJ2, skeleton)]) if mirror else shots_SJ2
+    sides_MJ2 = with_mirrored(shots_SJ2, skeleton) if mirror else shots_SJ2
     weight_M = blend.weight_S.repeat(len(sides_MJ2) // len(shots_SJ2))
     wanted = shrunk_moments(source, moments(torch.as_tensor(sides_MJ2), weight_M), len(shots_SJ2), shrink)
     map_DD = torch.as_tensor(transport_map(have[1].numpy(), wanted[1].numpy()))

@@ -35,4 +35,4 @@ def dots_svg(
         axes.grid(axis="x", color=plots.MUTED, alpha=0.25, linewidth=0.5)
         axes.tick_params(length=0)
         axes.spines["left"].set_visible(False)
-        return plots._svg(figure, name)
+        return plots.to_svg(figure, name)

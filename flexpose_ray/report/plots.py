@@ -62,7 +62,7 @@ def skeletons_svg(name: str, poses_NJ2: np.ndarray, skeleton: Skeleton) -> str:
             axes.add_collection(limbs)
             axes.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        return _svg(figure, name)
+        return to_svg(figure, name)
 
 
 def tsne_svgs(
@@ -96,7 +96,7 @@ def tsne_svgs(
         axes.set(xticks=[], yticks=[], xlim=(low_2[0] - pad_2[0], high_2[0] + pad_2[0]))
         axes.set_ylim(low_2[1] - pad_2[1], high_2[1] + pad_2[1])
         axes.spines[:].set_visible(False)
-        return _svg(figure, name)
+        return to_svg(figure, name)
 
     with matplotlib.rc_context(STYLE):
         return panel("tsne-before", source_N2, SOURCE), panel("tsne-after", adapted_N2, ADAPTED)
@@ -120,10 +120,10 @@ def curve_svg(name: str, x_N: np.ndarray, y_N: np.ndarray, x_label: str) -> str:
         axes.margins(x=0.02, y=0.08)
         axes.locator_params(nbins=5)
         axes.tick_params(length=2.5, width=0.6)
-        return _svg(figure, name)
+        return to_svg(figure, name)
 
 
-def _svg(figure: Figure, name: str) -> str:
+def to_svg(figure: Figure, name: str) -> str:
     """The figure as an inline SVG element: no size of its own, no prolog, no address, ids that begin with ``name``."""
     figure.patch.set_visible(False)
     buffer = io.StringIO()

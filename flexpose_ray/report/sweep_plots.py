@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flexpose_ray.report.plots import ADAPTED, INK, MUTED, SOURCE, STYLE, TARGET, _svg
+from flexpose_ray.report.plots import ADAPTED, INK, MUTED, SOURCE, STYLE, TARGET, to_svg
 
 STATUS_COLORS = {"done": TARGET, "stopped": SOURCE, "failed": ADAPTED}
 LINES = 400  # trials in the parallel coordinates, the best of them and of the others every n-th
@@ -40,7 +40,7 @@ def parallel_svg(name: str, axes_A: list[dict], rows_RA: np.ndarray, best: int =
         axes.set_xticks(x_A, [axis["label"] for axis in axes_A])
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        return _svg(figure, name)
+        return to_svg(figure, name)
 
 
 def spread_svg(name: str, lines: dict[str, list[tuple]], x_label: str, y_label: str, ticks: list[str] | None = None):
@@ -68,7 +68,7 @@ def spread_svg(name: str, lines: dict[str, list[tuple]], x_label: str, y_label: 
         axes.set_ylabel(y_label, labelpad=2)
         axes.margins(x=0.12, y=0.08)
         axes.tick_params(length=2.5, width=0.6)
-        return _svg(figure, name)
+        return to_svg(figure, name)
 
 
 def heat_svg(name: str, values_YX: np.ndarray, y_names: list[str], x_names: list[str], x_label: str) -> str:
@@ -91,7 +91,7 @@ def heat_svg(name: str, values_YX: np.ndarray, y_names: list[str], x_names: list
         axes.set_xlabel(x_label, labelpad=2)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        return _svg(figure, name)
+        return to_svg(figure, name)
 
 
 def timeline_svg(name: str, rows: list[dict]) -> str:
@@ -114,7 +114,7 @@ def timeline_svg(name: str, rows: list[dict]) -> str:
         axes.set_xlabel("seconds since the first trial began", labelpad=2)
         axes.spines["left"].set_visible(False)
         axes.tick_params(length=2.5, width=0.6)
-        return _svg(figure, name)
+        return to_svg(figure, name)
 
 
 def _label_end(axes: Axes, x: float, y: float, label: str, color: str) -> None:

@@ -25,7 +25,7 @@ from flexpose_ray.core.discriminator import Discriminator
 from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.errors import ConfigError, DataError, FlexPoseError, WeightsError
 from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.geometry import flip
+from flexpose_ray.core.geometry import with_mirrored
 from flexpose_ray.core.limits import PoseLimits
 from flexpose_ray.core.metrics import frechet_distance, mean_joint_error
 from flexpose_ray.core.poses import PoseSet
@@ -81,7 +81,7 @@ def import_generator(
         of_part = {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
         part.load_state_dict(of_part, assign=True)
         part.eval().requires_grad_(False)
-    both_sides_NJ2 = np.concatenate([source.keypoints_NJ2, flip(source.keypoints_NJ2, source.skeleton)])
+    both_sides_NJ2 = with_mirrored(source.keypoints_NJ2, source.skeleton)
     card = {
         "attribution": attribution,
         "imported": {"file": Path(weights).name, "sha256": hashlib.sha256(data).hexdigest()},
