@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -16,7 +14,9 @@ import psutil
 from tests.proxy import Answer, Dropped, Hook, Request
 from tests.radosgw import Radosgw
 
-ANSWERS = {"500": "InternalError", "503": "SlowDown", "504": "GatewayTimeout"}
+ANSWERS = {"500": "InternalError", "503": "SlowDown"}
+LOST = "lost answer"
+HARMS = ("500", LOST, "reset", "503", "stall")
 
 
 def is_worker(process: psutil.Process) -> bool:
@@ -76,43 +76,43 @@ class Trap(Hook):
 
 @dataclass
 class Weather(Hook):
-    """Harms a share of the calls: errors of the server, stalls, and resets before and after the server's answer.
+    """Harms every fifth call: an error of the server, a stall, or a reset before or after the server's answer, in turn.
 
     Args:
-        share: how many of the calls.
-        seed: which of them, and how.
+        first: how many calls pass before the first one that is harmed.
 
     Attributes:
         harmed: the kind of harm of every call that met any.
     """
 
-    share: float
-    seed: int
+    first: int
+    calls: int = 0
     harmed: list[str] = field(default_factory=list)
+    losing: Request | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __post_init__(self):
-        self.random, self.kinds = random.Random(self.seed), itertools.cycle(("500", "reset", "503", "stall", "504"))
-
     def before(self, request: Request) -> None:
-        kind = self._draw(self.kinds)
+        kind = self._next()
+        if kind == LOST:
+            self.losing = request
         if kind in ANSWERS:
             raise Answer(int(kind), ANSWERS[kind])
         if kind == "stall":
             time.sleep(1)
-        if kind:
+        if kind not in (None, LOST):
             raise Dropped
 
     def after(self, request: Request) -> None:
-        if self._draw(itertools.repeat("lost answer")):
+        if request is self.losing:
             raise Dropped
 
-    def _draw(self, kinds: Iterator[str]) -> str | None:
-        """A kind of harm for this call, or None; half of the share falls before and half after the server's answer."""
+    def _next(self) -> str | None:
         with self.lock:
-            if self.random.random() >= self.share / 2:
+            number = self.calls - self.first
+            self.calls += 1
+            if number < 0 or number % 5:
                 return None
-            self.harmed.append(next(kinds))
+            self.harmed.append(HARMS[number // 5 % len(HARMS)])
             return self.harmed[-1]
 
 

@@ -16,7 +16,7 @@ import pytest
 from flexpose_ray.io.manifest import ShardId, committed, read_commits, read_log, read_manifest
 from flexpose_ray.io.store import PATIENCE_S, TEMP_PREFIX, open_store
 from flexpose_ray.io.verify import verify
-from tests.chaos.faults import Away, Meeting, PowerCut, Weather
+from tests.chaos.faults import HARMS, Away, Meeting, PowerCut, Weather
 from tests.chaos.generation import COUNT, SHARD_SIZE, SHARDS, Command, Contents, assert_sound
 from tests.nodes import Nodes
 from tests.proxy import Proxy
@@ -42,15 +42,15 @@ def test_two_drivers_at_once_make_one_data_set(
     assert_sound(store, undisturbed)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("first", [0, 3])
 def test_a_fifth_of_the_calls_fails(
-    seed: int, nodes: Nodes, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str
+    first: int, nodes: Nodes, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str
 ):
     nodes.raylets(2)
-    proxy.hook = weather = Weather(0.2, seed)
+    proxy.hook = weather = Weather(first)
     command = Command(tiny_generator, s3_uri, nodes.env)
     assert command.start().end() == 0, command.told
-    assert {"500", "503", "reset", "stall", "lost answer"} <= set(weather.harmed)
+    assert set(weather.harmed) == set(HARMS)
     assert_sound(open_store(s3_uri), undisturbed)
 
 

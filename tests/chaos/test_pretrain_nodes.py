@@ -24,9 +24,12 @@ from tests.nodes import Nodes
 PATIENCE_S = 100
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def nodes(ray_folder: str) -> Iterator[Nodes]:
-    """One CPU a node, so that a worker more needs a node more."""
+    """One CPU a node, so that a worker more needs a node more.
+
+    A cluster a test: for up to 20 s Ray counts the places for workers on nodes of before.
+    """
     nodes = Nodes(ray_folder, {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30"}, cpus=1)
     yield nodes
     nodes.end()
