@@ -17,7 +17,7 @@ demo: .venv/installed  ## make a small data set of a synthetic activity, from tr
 	$(BIN)/flexpose pipeline quickstart
 
 test: .venv/installed  ## all tests; those on real data need FLEXPOSE_DATA
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: .venv/installed  ## the tests that take no whole run
 	$(BIN)/python -m pytest -m "not slow and not bench"
