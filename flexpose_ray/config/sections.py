@@ -97,11 +97,11 @@ class AdaptConfig(Section):
     mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
     shrink: float | None = Field(None, ge=0, le=1, description="moments, blend: weight of the shots' covariance")
     blend: bool = Field(True, description="blend poses with the shots; see core/blend.py for what follows")
-    prior: float = Field(0.3, ge=0, le=1, description="blend: share of poses that stay, where shots tell little")
-    spread: float = Field(0.33, ge=0, le=1, description="blend: how much of its own way a pose keeps beside the shots")
-    finish: float = Field(0.5, ge=0, le=1, description="blend: share of the way to the estimated moments")
-    rarity: float = Field(1, ge=0, description="blend: how much less a shot weighs the farther it is from the source")
-    mirror: bool | None = Field(None, description="blend: the target shows left and right alike; found out by default")
+    prior: float = Field(1, ge=0, description="blend: share of poses that stay, where the source is near the shots")
+    spread: float = Field(0.4, ge=0, le=1, description="blend: how much of its own way a pose keeps beside the shots")
+    finish: float = Field(0.6, ge=0, le=1, description="blend: share of the way to the estimated moments")
+    rarity: float = Field(2, ge=0, description="blend: how much less a shot weighs the farther it is from the source")
+    mirror: bool | None = Field(None, description="mirror images of shots are shots; found out by default")
     steps: Count = 200
     batch: int = Field(48, ge=2)
     lr: float = Field(6e-3, gt=0)
@@ -115,9 +115,9 @@ class AdaptConfig(Section):
 
     @classmethod
     def paper(cls, **changes) -> AdaptConfig:
-        """The paper's literal setting: U_3 alone, without bias; random pairs; perceptual loss; no blend."""
-        literal = {"layers": (3,), "bias": False, "loss": "perceptual", "pairing": "random", "blend": False}
-        return cls(**{**literal, **changes})
+        """The paper's literal setting: U_3 alone, without bias; random pairs; perceptual loss; no blend, no mirror."""
+        literal = {"layers": (3,), "bias": False, "loss": "perceptual", "pairing": "random"}
+        return cls(**{**literal, "blend": False, "mirror": False, **changes})
 
 
 class TargetConfig(Section):

@@ -14,25 +14,25 @@ class Blend(nn.Module):
     """What is done to the poses that beta reads off g_t(z).
 
     A share of ``prior`` of them stay what they are: the generator knows poses that a dozen shots do not show. The
-    others become pose-mixup of two shots (paper eq. 7), mirrored or not, plus ``spread`` of their own way from the mean
-    pose; a shot is chosen by its weight. An affine map, the same for all, then brings mean and covariance nearer to
-    what is known of the target's.
+    others become pose-mixup of two shots (paper eq. 7), mirrored or not, plus their own way from the mean pose under
+    the linear map ``own_DD``; a shot is chosen by its weight. An affine map, the same for all, then brings mean and
+    covariance nearer to what is known of the target's.
 
     Args:
         shots: number of shots.
         joints: of the skeleton.
         prior: share of poses that stay, 0 to 1.
-        spread: how much of a pose's own way from the mean pose is kept beside the shots, 0 to 1.
         mirror: whether the target shows left and right alike.
     """
 
-    def __init__(self, shots: int, joints: int, prior: float = 0.25, spread: float = 0.3, mirror: bool = True):
+    def __init__(self, shots: int, joints: int, prior: float = 0.25, mirror: bool = True):
         super().__init__()
-        self.config: dict[str, Any] = dict(shots=shots, joints=joints, prior=prior, spread=spread, mirror=mirror)
+        self.config: dict[str, Any] = dict(shots=shots, joints=joints, prior=prior, mirror=mirror)
         self.register_buffer("shots_SJ2", torch.zeros(shots, joints, 2))
         self.register_buffer("weight_S", torch.full((shots,), 1 / shots))
         self.register_buffer("flip_J", torch.arange(joints))
         self.register_buffer("mean_J2", torch.zeros(joints, 2))
+        self.register_buffer("own_DD", torch.zeros(2 * joints, 2 * joints))
         self.register_buffer("map_DD", torch.eye(2 * joints))
         self.register_buffer("shift_D", torch.zeros(2 * joints))
 
@@ -58,7 +58,7 @@ class Blend(nn.Module):
                 [1, 0]
             )
             anchors_NJ2 = torch.where((side_N < 0.5)[:, None, None], mirrored_NJ2, anchors_NJ2)
-        drawn_NJ2 = anchors_NJ2 + self.config["spread"] * (poses_NJ2 - self.mean_J2)
+        drawn_NJ2 = anchors_NJ2 + ((poses_NJ2 - self.mean_J2).flatten(1) @ self.own_DD).view_as(poses_NJ2)
         return torch.where((stay_N < self.config["prior"])[:, None, None], poses_NJ2, drawn_NJ2)
 
     def _two_shots(self, first_N: torch.Tensor, second_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 Wang et al., 2018 ("Transferring GANs") fine-tune both networks on the target. Mo et al., 2020 ("Freeze the
 discriminator") leave the discriminator's lower layers as the source made them. The guidance set, shots and pose-mixup,
-takes the place of a target set, as for all methods. Of it no mirror images are made.
+takes the place of a target set, as for all methods; mirror images are in it where they look like shots.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class HalfFrozen(Discriminator):
 
 
 class ShotsTrainer(GanTrainer):
-    """Training on the guidance set as it is, without mirror images."""
+    """Training on the guidance set as it is, without further mirror images."""
 
     def real_poses(self, rows_N: np.ndarray, mirror_N: np.ndarray) -> torch.Tensor:
         return super().real_poses(rows_N, np.zeros_like(mirror_N))

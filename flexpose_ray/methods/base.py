@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,9 +18,9 @@ from flexpose_ray.core.discriminator import Discriminator
 from flexpose_ray.core.distribution import Moments
 from flexpose_ray.core.errors import DataError
 from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.geometry import pose_mixup
 from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.core.transfer import Transfer
+from flexpose_ray.methods import guidance
 
 Count = Annotated[int, Field(ge=1)]
 Number = Annotated[int, Field(ge=0)]
@@ -51,8 +52,26 @@ class Given:
     shots_NJ2: np.ndarray
     aligned_NJ2: np.ndarray
 
+    @cached_property
+    def mirror(self) -> bool:
+        """Whether mirror images of the shots are shots, for every method alike."""
+        return guidance.both_sides(self.shots_NJ2, self.alpha.skeleton)
+
+    @cached_property
+    def sides_NJ2(self) -> np.ndarray:
+        """The shots, and their mirror images where those are shots too."""
+        return guidance.with_sides(np.asarray(self.shots_NJ2, np.float32), self.alpha.skeleton, self.mirror)
+
+    def mixed(self, count: int, seed: int) -> np.ndarray:
+        """``count`` poses by pose-mixup of the shots (paper eq. 7), half of them mirrored where that makes shots.
+
+        Raises:
+            DataError: fewer than two shots.
+        """
+        return guidance.mixed(self.shots_NJ2, count, np.random.default_rng(seed), self.alpha.skeleton, self.mirror)
+
     def guidance(self, mixup: int, seed: int) -> np.ndarray:
-        """The shots extended by pose-mixup to ``mixup`` poses (paper eq. 7); the shots alone where that is 0.
+        """:meth:`mixed` to ``mixup`` poses; ``sides_NJ2`` where that is 0.
 
         Raises:
             DataError: fewer than two shots.
@@ -60,8 +79,7 @@ class Given:
         if len(self.shots_NJ2) < 2:
             problem = f"adaptation needs at least two poses, found {len(self.shots_NJ2)}"
             raise DataError("shots", problem, "annotate more poses")
-        shots_NJ2 = np.asarray(self.shots_NJ2, np.float32)
-        return pose_mixup(shots_NJ2, mixup, np.random.default_rng(seed)) if mixup else shots_NJ2
+        return self.mixed(mixup, seed) if mixup else self.sides_NJ2
 
 
 @dataclass(frozen=True)

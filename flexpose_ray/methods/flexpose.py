@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,13 +26,13 @@ from flexpose_ray.core.discriminator import Discriminator
 from flexpose_ray.core.distribution import Moments, energy_distance, moments, shrunk_moments
 from flexpose_ray.core.errors import ConfigError, DataError
 from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.geometry import pose_mixup
 from flexpose_ray.core.guided import GuidedBeta, GuidedDiscriminator, GuidedGenerator
 from flexpose_ray.core.latents import latents
 from flexpose_ray.core.perceptual import make_gamma, perceptual_distance
 from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.core.transfer import NONE, Transfer, W, layer_set
 from flexpose_ray.methods.blending import SAMPLES, BlendSettings, fit_blend
+from flexpose_ray.methods.guidance import both_sides, guidance, with_sides
 from flexpose_ray.methods.keypoint import choose_shrink, transport_map
 
 LOSSES = ("moments", "energy", "perceptual")
@@ -59,7 +59,8 @@ class FlexPoseSettings:
         shrink: for "moments" and the blend, weight of the shots' covariance, the rest is the source's; None chooses
             it by leaving one shot out after another.
         blend: blend the poses with the shots.
-        prior, spread, finish, rarity, mirror: of the blend; see methods/blending.py.
+        mirror: whether mirror images of the shots are shots; None asks :func:`both_sides`.
+        prior, spread, finish, rarity: of the blend; see methods/blending.py.
         steps, batch, lr: of Adam; the rate falls to 0 along a cosine.
         seed: of latents, mixup and batches.
     """
@@ -72,10 +73,10 @@ class FlexPoseSettings:
     mixup: int = 1000
     shrink: float | None = None
     blend: bool = True
-    prior: float = 0.3
-    spread: float = 0.33
-    finish: float = 0.5
-    rarity: float = 1.0
+    prior: float = 1.0
+    spread: float = 0.4
+    finish: float = 0.6
+    rarity: float = 2.0
     mirror: bool | None = None
     steps: int = 200
     batch: int = 48
@@ -119,6 +120,8 @@ def adapt(
         network.eval().requires_grad_(False)
     sampler = PoseSampler(generator, beta, alpha, "", transfer, device=device)
     discriminator.to(sampler.device)
+    if s.mirror is None:
+        s = replace(s, mirror=both_sides(shots_NJ2, alpha.skeleton))
     if s.layers != NONE:
         _train(transfer, sampler, discriminator, source, shots_NJ2, s, on_step, look)
     transfer.eval().requires_grad_(False)
@@ -163,7 +166,7 @@ def _make_loss(
 ) -> Callable[[int], torch.Tensor]:
     """The loss of one step, by its number."""
     rng = np.random.default_rng(s.seed)
-    guidance_NJ2 = pose_mixup(shots_NJ2, s.mixup, rng) if s.mixup else shots_NJ2
+    guidance_NJ2 = guidance(shots_NJ2, s.mixup, rng, sampler.alpha.skeleton, s.mirror)
     if s.loss == "perceptual":
         return _perceptual(sampler, discriminator, guidance_NJ2, s, rng)
     if s.loss == "energy":
@@ -217,7 +220,8 @@ def _moments(
     have = moments(torch.as_tensor(poses_NJ2))
     shots_MD = shots_NJ2.reshape(len(shots_NJ2), -1).astype(np.float64)
     shrink = choose_shrink(source[1].numpy(), shots_MD) if s.shrink is None else s.shrink
-    wanted = shrunk_moments(source, moments(torch.as_tensor(shots_NJ2)), len(shots_NJ2), shrink)
+    sides_MJ2 = with_sides(shots_NJ2, sampler.alpha.skeleton, s.mirror)
+    wanted = shrunk_moments(source, moments(torch.as_tensor(sides_MJ2)), len(shots_NJ2), shrink)
     map_DD = torch.as_tensor(transport_map(have[1].numpy(), wanted[1].numpy()))
     moved_ND = (torch.as_tensor(poses_NJ2).flatten(1).double() - have[0]) @ map_DD + wanted[0]
     moved_NJ2 = moved_ND.float().view(poses_NJ2.shape).to(device)

@@ -102,7 +102,7 @@ def learn(given: Given, settings: FlowSettings, on_step: OnStep, device: str) ->
     s = settings
     guidance_NJ2 = given.guidance(s.mixup, s.seed)
     if s.moved:
-        moved_NJ2 = coral(given.source_NJ2, given.shots_NJ2, len(given.source_NJ2), s.seed)
+        moved_NJ2 = coral(given.source_NJ2, given.sides_NJ2, len(given.source_NJ2), s.seed)
     else:
         moved_NJ2 = guidance_NJ2[:0]
     with torch.random.fork_rng(devices=[]):

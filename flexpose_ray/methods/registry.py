@@ -13,6 +13,7 @@ from flexpose_ray.methods.flow import FlowSettings
 from flexpose_ray.methods.lora import LoraSettings
 from flexpose_ray.methods.simple import CoralSettings, MixupNoiseSettings, NoSettings
 
+# the paper's, but for mirror images of shots, which all methods get alike
 PAPER = FlexPoseSettings(layers=(3,), bias=False, loss="perceptual", pairing="random", blend=False)
 
 

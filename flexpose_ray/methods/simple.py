@@ -47,7 +47,7 @@ def unadapted(given: Given, settings: NoSettings, on_step: OnStep, device: str) 
 
 def direct(given: Given, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
     """Source poses and the shots, no method: the poster's baseline."""
-    both_NJ2 = np.concatenate([given.source_NJ2, given.shots_NJ2])
+    both_NJ2 = np.concatenate([given.source_NJ2, given.sides_NJ2])
     return _fitted(lambda count, seed: keypoint.source_as_is(both_NJ2, None, count, seed), 0, given)
 
 
@@ -59,35 +59,35 @@ def aligned(given: Given, settings: NoSettings, on_step: OnStep, device: str) ->
 
 
 def shots_alone(given: Given, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
-    return _fitted(lambda count, seed: keypoint.shots_alone(None, given.shots_NJ2, count, seed), 0, given)
+    return _fitted(lambda count, seed: keypoint.shots_alone(None, given.sides_NJ2, count, seed), 0, given)
 
 
 def pose_mixup(given: Given, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
     given.guidance(0, 0)
-    return _fitted(lambda count, seed: keypoint.pose_mixup(None, given.shots_NJ2, count, seed), 0, given)
+    return _fitted(given.mixed, 0, given)
 
 
 def mean_shift(given: Given, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
     def draw(count: int, seed: int) -> np.ndarray:
-        return keypoint.mean_shift(given.source_NJ2, given.shots_NJ2, count, seed)
+        return keypoint.mean_shift(given.source_NJ2, given.sides_NJ2, count, seed)
 
     return _fitted(draw, _size(given), given)
 
 
 def coral(given: Given, settings: CoralSettings, on_step: OnStep, device: str) -> Learned:
-    given.guidance(0, 0)
+    shrink = _shrink(given, settings)
 
     def draw(count: int, seed: int) -> np.ndarray:
-        return keypoint.coral(given.source_NJ2, given.shots_NJ2, count, seed, settings.shrink)
+        return keypoint.coral(given.source_NJ2, given.sides_NJ2, count, seed, shrink)
 
     return _fitted(draw, _size(given) * (_size(given) + 1), given)
 
 
 def diagonal(given: Given, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
     """Source poses, every coordinate brought to the shots' mean and standard deviation."""
-    given.guidance(0, 0)
+    sides_NJ2 = given.guidance(0, 0)
     (mean_J2, std_J2), (wanted_J2, wanted_std_J2) = (
-        (x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64, ddof=1)) for x in (given.source_NJ2, given.shots_NJ2)
+        (x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64, ddof=1)) for x in (given.source_NJ2, sides_NJ2)
     )
     factor_J2 = wanted_std_J2 / np.maximum(std_J2, LEAST_STD)
 
@@ -100,14 +100,13 @@ def diagonal(given: Given, settings: NoSettings, on_step: OnStep, device: str) -
 
 def mixup_noise(given: Given, settings: MixupNoiseSettings, on_step: OnStep, device: str) -> Learned:
     """Pose-mixup with noise of a covariance between the source's and the shots'."""
-    shots_MD = given.guidance(0, 0).reshape(len(given.shots_NJ2), -1).astype(np.float64)
-    source_DD = np.cov(given.source_NJ2.reshape(len(given.source_NJ2), -1).astype(np.float64), rowvar=False)
-    shrink = keypoint.choose_shrink(source_DD, shots_MD) if settings.shrink is None else settings.shrink
-    values_D, vectors_DD = np.linalg.eigh((1 - shrink) * source_DD + shrink * np.cov(shots_MD, rowvar=False))
+    shrink = _shrink(given, settings)
+    source_DD, sides_DD = _covariance(given.source_NJ2), _covariance(given.sides_NJ2)
+    values_D, vectors_DD = np.linalg.eigh((1 - shrink) * source_DD + shrink * sides_DD)
     root_DD = settings.noise * np.sqrt(values_D.clip(0))[:, None] * vectors_DD.T
 
     def draw(count: int, seed: int) -> np.ndarray:
-        mixed_NJ2 = keypoint.pose_mixup(None, given.shots_NJ2, count, seed)
+        mixed_NJ2 = given.mixed(count, seed)
         noise_ND = np.random.default_rng([seed, 1]).standard_normal((count, len(root_DD))) @ root_DD
         return mixed_NJ2 + noise_ND.reshape(mixed_NJ2.shape)
 
@@ -133,6 +132,19 @@ def _fitted(draw: Draw, parameters: int, given: Given) -> Learned:
     if not len(given.shots_NJ2):
         raise DataError("shots", "at least 1 wanted, found 0", "annotate more poses")
     return Learned(draw, parameters, {"shots": torch.as_tensor(given.shots_NJ2)})
+
+
+def _shrink(given: Given, settings: CoralSettings) -> float:
+    """The weight of the shots' covariance; a shot's own mirror image may not speak for it."""
+    given.guidance(0, 0)  # at least two shots
+    if settings.shrink is not None:
+        return settings.shrink
+    shots_MD = given.shots_NJ2.reshape(len(given.shots_NJ2), -1).astype(np.float64)
+    return keypoint.choose_shrink(_covariance(given.source_NJ2), shots_MD)
+
+
+def _covariance(poses_NJ2: np.ndarray) -> np.ndarray:
+    return np.cov(poses_NJ2.reshape(len(poses_NJ2), -1).astype(np.float64), rowvar=False)
 
 
 def _size(given: Given) -> int:

@@ -13,7 +13,7 @@ SHOTS = torch.rand(3, 15, 2, generator=torch.Generator().manual_seed(2)) + 10  #
 
 
 def blend(**settings) -> Blend:
-    made = Blend(3, 15, **{"prior": 0.0, "spread": 0.0, "mirror": False, **settings})
+    made = Blend(3, 15, **{"prior": 0.0, "mirror": False, **settings})
     made.shots_SJ2.copy_(SHOTS)
     made.flip_J.copy_(torch.as_tensor(BODY_15.flip))
     made.mean_J2.copy_(POSES.mean(0))
@@ -48,8 +48,10 @@ def test_a_share_of_the_poses_stays(prior):
     assert (found == POSES).all((1, 2)).float().mean() == pytest.approx(prior, abs=0.03)
 
 
-def test_spread_keeps_a_part_of_a_pose_s_own_way_from_the_mean():
-    off = blend(spread=0.4)(POSES, DRAWN) - blend()(POSES, DRAWN)
+def test_a_pose_keeps_its_own_way_from_the_mean_under_a_map():
+    own = blend()
+    own.own_DD.copy_(0.4 * torch.eye(30))
+    off = own(POSES, DRAWN) - blend()(POSES, DRAWN)
     torch.testing.assert_close(off, 0.4 * (POSES - POSES.mean(0)), atol=1e-5, rtol=0)
 
 
