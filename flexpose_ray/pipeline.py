@@ -1,5 +1,7 @@
 """A whole run in one command: generator, shots, adaptation, samples, evaluation, report; every step resumable.
 
+A recipe with a ``sweep`` tries its points first, in a folder beside, and the run is that of the best one.
+
 What is done is what lies in the run's folder: a killed run goes on where it was, and a finished one ends at once.
 
     recipe.json               the checked recipe; its hash is in the folder's name
@@ -23,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flexpose_ray.config import AdaptConfig, Recipe, run_key
+from flexpose_ray.config.sweep_recipe import SweepRecipe, sweep_key
 from flexpose_ray.core.errors import ConfigError
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.poses import PoseSet
@@ -31,6 +34,7 @@ from flexpose_ray.engine.adapt import adapt, check_shots
 from flexpose_ray.engine.evaluate import evaluate
 from flexpose_ray.engine.generate import generate
 from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
+from flexpose_ray.engine.sweep_best import sweep_then
 from flexpose_ray.engine.targets import split_target
 from flexpose_ray.io.manifest import newest_manifest, read_json
 from flexpose_ray.io.models import load_generator, load_sampler
@@ -38,6 +42,7 @@ from flexpose_ray.io.poses import read_poses, write_poses
 from flexpose_ray.io.samples import first_poses
 from flexpose_ray.io.store import Store, open_store
 from flexpose_ray.report.run import write_run_report
+from flexpose_ray.report.sweep import write_sweep_report
 
 DONE = "pipeline.json"
 SOURCE_POSES = 10_000  # of g_s, where the recipe names no source set
@@ -61,21 +66,27 @@ class Inputs(NamedTuple):
     source: PoseSet | None
 
 
-def run_pipeline(recipe: Recipe, storage: str, tell: Tell = lambda stage, row: None) -> dict:
+def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, tell: Tell = lambda stage, row: None) -> dict:
     """Run or continue all of ``recipe`` under ``storage``.
 
     Args:
         recipe: needs a ``target``.
         storage: folder or s3:// under which the run's folder is made.
-        tell: takes progress; stages are target, pretrain, adapt, paper, generate, evaluate, report; or done at once,
-            where the run was finished before.
+        tell: takes progress; stages are sweep, target, pretrain, adapt, paper, generate, evaluate, report; or done at
+            once, where the run was finished before.
 
     Returns:
-        ``run``, ``samples``, ``report`` (URIs), ``count``, ``evaluation``, ``timings`` (seconds by stage).
+        ``run``, ``samples``, ``report`` (URIs), ``count``, ``evaluation``, ``timings`` (seconds by stage);
+        ``sweep`` (URI) where there was one.
 
     Raises:
         FlexPoseError: bad recipe, data, weights or storage. What the recipe names is read before anything is written.
     """
+    if isinstance(recipe, SweepRecipe):
+        place = open_store(storage).child(sweep_key(recipe)).uri
+        best = sweep_then(recipe, storage, lambda done, total: tell("sweep", {"done": done, "total": total}))
+        write_sweep_report(open_store(place))
+        return run_pipeline(best, storage, tell) | {"sweep": place}
     store = open_store(storage).child(run_key(recipe))
     if (done := finished(store)) is not None:
         tell("done", {})

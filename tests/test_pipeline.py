@@ -17,6 +17,7 @@ import yaml
 
 from flexpose_ray.cli import main
 from flexpose_ray.engine.evaluate import LABELS, YOURS
+from flexpose_ray.engine.sweep_results import read_rows
 from flexpose_ray.io.manifest import iter_shards
 from flexpose_ray.io.poses import read_poses
 from flexpose_ray.io.store import Store, open_store
@@ -202,3 +203,25 @@ def test_a_run_that_trains_its_generator(ray_folder: str, tmp_path: Path):
     page = Path(made["report"]).read_text()
     assert "pretraining" in page and "<b>fd</b>" in page
     assert "pretrain: beta 20 of 20 steps" in ended.stderr and "pretrain: 0.2 kimg" in ended.stderr
+
+
+def test_a_sweep_comes_first_and_the_run_is_that_of_its_best_point(
+    capsys, ray_cluster, tiny_recipe: str, tmp_path: Path
+):
+    recipe = yaml.safe_load(Path(tiny_recipe).read_text())
+    recipe["adapt"]["steps"], recipe["generate"], recipe["evaluate"]["paper"] = (
+        4,
+        {"count": 50, "shard_size": 25},
+        False,
+    )
+    recipe["sweep"] = {"space": {"adapt.layers": [1, "w"]}, "samples": 64, "report_samples": 64}
+    file = tmp_path / "swept.yaml"
+    file.write_text(yaml.safe_dump(recipe))
+    result, told = again(capsys, str(file), tmp_path / "runs")
+    assert "sweep: 2 of 2 trials" in told
+    best = min(read_rows(open_store(result["sweep"])), key=lambda row: row["scores"]["fd"])
+    run = json.loads(Path(result["run"], "recipe.json").read_text())
+    assert run["adapt"]["layers"] == best["point"]["adapt.layers"] and "sweep" not in run
+    assert Path(result["sweep"], "report.html").is_file() and result["count"] == 50
+    repeated, told = again(capsys, str(file), tmp_path / "runs")
+    assert repeated == result and "sweep: 2 of 2 trials" in told and "finished before" in told

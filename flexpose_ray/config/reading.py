@@ -37,7 +37,16 @@ def shipped_recipes(model: type[Section]) -> list[str]:
 
 
 def read_recipe(model: type[Section], path: str, overrides: list[str] | None = None) -> Any:
-    """Read a ``model`` from a YAML file or by the name of a shipped recipe.
+    """A ``model`` from a YAML file or by the name of a shipped recipe.
+
+    Raises:
+        ConfigError: as :func:`read_values`; or an unknown key or a value out of range; it names the key.
+    """
+    return parse(model, read_values(model, path, overrides), path)
+
+
+def read_values(model: type[Section], path: str, overrides: list[str] | None = None) -> dict:
+    """What a YAML file, or a shipped recipe of that name, says; only that it is a mapping has been checked.
 
     Args:
         model: what the recipe holds.
@@ -45,7 +54,7 @@ def read_recipe(model: type[Section], path: str, overrides: list[str] | None = N
         overrides: ``key.path=value`` strings, values in YAML.
 
     Raises:
-        ConfigError: missing file, broken YAML, unknown key or value out of range; it names the key.
+        ConfigError: missing file, broken YAML, or an override that is no KEY=VALUE.
     """
     file = Path(path)
     if not file.is_file() and file.name == path:
@@ -63,7 +72,7 @@ def read_recipe(model: type[Section], path: str, overrides: list[str] | None = N
         raise ConfigError(path, "a recipe is a mapping of keys", "see the shipped quickstart.yaml")
     for override in overrides or []:
         set_key(values, override)
-    return parse(model, values, path)
+    return values
 
 
 def parse(model: type[Section], values: dict, where: str) -> Any:

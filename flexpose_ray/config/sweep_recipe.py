@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import model_validator
 
-from flexpose_ray.config.reading import config_hash, parse, read_recipe
+from flexpose_ray.config.reading import config_hash, parse, read_values
 from flexpose_ray.config.recipe import Recipe
 from flexpose_ray.config.sections import HANDS
 from flexpose_ray.config.sweep import SWEEP_HANDS, Point, Range, SweepConfig, point_text
@@ -60,7 +60,20 @@ def load_sweep(path: str, overrides: list[str] | None = None) -> SweepRecipe:
     Raises:
         ConfigError: as :func:`read_recipe`, or a point with an unknown key or a value out of range.
     """
-    recipe = read_recipe(SweepRecipe, path, overrides)
+    return _checked(parse(SweepRecipe, read_values(SweepRecipe, path, overrides), path))
+
+
+def load_run(path: str, overrides: list[str] | None = None) -> Recipe | SweepRecipe:
+    """Read the recipe of a whole run, which may have a ``sweep`` before it.
+
+    Raises:
+        ConfigError: as :func:`load_sweep`.
+    """
+    values = read_values(Recipe, path, overrides)
+    return _checked(parse(SweepRecipe, values, path)) if "sweep" in values else parse(Recipe, values, path)
+
+
+def _checked(recipe: SweepRecipe) -> SweepRecipe:
     check_points(recipe)
     return recipe
 

@@ -62,7 +62,7 @@ class StageLines:
         elif "step" in row:
             self._moving(stage, "steps")(row["step"], row["steps"])
         else:
-            self._moving(stage, "poses")(row["done"], row["total"])
+            self._moving(stage, "trials" if stage == "sweep" else "poses")(row["done"], row["total"])
 
     def _moving(self, stage: str, unit: str) -> ProgressLine:
         return self.moving.setdefault(stage, ProgressLine(unit, label=stage))

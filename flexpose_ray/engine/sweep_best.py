@@ -78,6 +78,8 @@ def write_best(uri: str, out: str | None = None, on_step: Callable[[dict], None]
 def sweep_then(recipe: SweepRecipe, storage: str, tell: Tell = lambda done, total: None) -> Recipe:
     """Run what is left of a sweep and return the recipe of its best point, for a run that goes on with it.
 
+    Every trial learned from a draw of shots of its own; the run takes those of the recipe.
+
     Raises:
         FlexPoseError: as :func:`run_sweep` and :func:`best_recipe`.
     """

@@ -127,8 +127,9 @@ def report(args) -> Outcome:
 
 def pipeline(args) -> Outcome:
     from flexpose_ray.config import run_key
+    from flexpose_ray.config.sweep_recipe import SweepRecipe, load_run
 
-    recipe = _recipe(args)
+    recipe = _recipe(args, load_run)
     from flexpose_ray.engine.evaluate import format_table
     from flexpose_ray.engine.progress import StageLines
     from flexpose_ray.io.store import open_store
@@ -137,21 +138,25 @@ def pipeline(args) -> Outcome:
     if args.dry_run:
         inputs, store = check_inputs(recipe), open_store(args.storage).child(run_key(recipe))
         work = f"{len(inputs.shots)} shots, {len(inputs.held):,} held-out poses, {recipe.generate.count:,} to sample"
+        if isinstance(recipe, SweepRecipe):
+            trials = f"would try {recipe.sweep.count} points of {recipe.name} and go on with the best: {work}"
+            return 0, recipe.model_dump(mode="json"), trials
         does = "has run" if finished(store) else "would run"
         return 0, recipe.model_dump(mode="json"), f"{does} {recipe.name} in {store.uri}: {work}"
     done = run_pipeline(recipe, args.storage, StageLines())
     seconds = sum(done["timings"].values())
     text = f"{format_table(done['evaluation'])}\n\n{done['count']:,} poses: {done['samples']} ({seconds:.0f} s in all)"
-    return 0, done, f"{text}\n{done['report']}"
+    pages = [done["report"], *([f"sweep: {done['sweep']}/report.html"] if "sweep" in done else [])]
+    return 0, done, "\n".join([text, *pages])
 
 
-def _recipe(args):
-    """The recipe of a verb that takes a whole one."""
+def _recipe(args, load=None):
+    """The recipe of a verb that takes a whole one, read by ``load``."""
     from flexpose_ray.config import load_recipe
 
     if (args.recipe is None) == (args.config is None):
         raise ConfigError("recipe", "expected exactly one", f"as in: flexpose {args.verb} quickstart")
-    return load_recipe(args.recipe or args.config, args.set)
+    return (load or load_recipe)(args.recipe or args.config, args.set)
 
 
 def _poses(uri: str):
