@@ -73,8 +73,8 @@ class SweepConfig(Section):
     samples: int = Field(2000, ge=64, description="poses a side when a trial is judged")
     report_samples: int = Field(1000, ge=64, description="poses a side at a look on the way")
     slots: Count | None = Field(None, description="trials at a time; as many as there is room for by default")
-    cpus: float = Field(1.0, gt=0, description="of a trial over adaptation")
-    gpus: float = Field(0.0, ge=0, description="of a trial over adaptation, may be a fraction")
+    cpus: float = Field(1.0, gt=0, description="of a trial; of each worker in pretraining")
+    gpus: float = Field(0.0, ge=0, description="of a trial, may be a fraction; of each worker in pretraining")
     seed: Seed = 0
 
     @field_validator("space", mode="before")
@@ -124,8 +124,6 @@ class SweepConfig(Section):
             raise ValueError(f"{self.scheduler} goes by the first objective, which seconds cannot be")
         if self.scheduler != "none" and not pretraining and self.objectives[0] != "fd":
             raise ValueError(f"{self.scheduler} looks at FD on the way: name fd as the first objective")
-        if pretraining and (self.cpus != 1 or self.gpus):
-            raise ValueError("cpus and gpus are of trials over adaptation; for pretraining set pretrain.workers")
         if self.scheduler == "pbt" and (not pretraining or self.algorithm != "random"):
             raise ValueError("pbt breeds a population of trainings: over: pretrain, algorithm: random")
         return self

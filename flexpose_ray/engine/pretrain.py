@@ -36,13 +36,16 @@ DONE = "pretrain.json"
 Progress = Callable[[dict], None]
 
 
-def pretrain(recipe: Recipe, storage: str, on_progress: Progress = lambda row: None) -> dict:
+def pretrain(
+    recipe: Recipe, storage: str, on_progress: Progress = lambda row: None, share: dict[str, float] | None = None
+) -> dict:
     """Train beta and the generator on the recipe's source; a second call goes on or returns at once.
 
     Args:
         recipe: its ``source`` and ``pretrain`` count.
         storage: URI under which the run's folder is made.
         on_progress: takes a row (kimg, rates, losses, now and then fd and mmd2) on the driver.
+        share: CPU and GPU of a worker, perhaps fractions; by default a whole GPU where there is one, and a CPU.
 
     Returns:
         ``generator`` (URI), ``run`` (URI), ``kimg``, ``fd`` (best) and its ``mmd2``, ``history``.
@@ -67,7 +70,7 @@ def pretrain(recipe: Recipe, storage: str, on_progress: Progress = lambda row: N
             raise DataError(recipe.source_name, problem, "give poses of more pictures or videos")
         write_poses(f"{store.uri}/source.parquet", poses)
     with ray_session():
-        fit(recipe, store, on_progress)
+        fit(recipe, store, on_progress, share)
     history = last_checkpoint(store).history
     best = min((row for row in history if "fd" in row), key=lambda row: row["fd"])
     done = {

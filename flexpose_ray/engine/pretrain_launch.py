@@ -28,11 +28,13 @@ RESIZE_S = 60.0  # how often an elastic run looks for room for more workers
 Progress = Callable[[dict], None]
 
 
-def fit(recipe: Recipe, store: Store, on_progress: Progress) -> None:
+def fit(recipe: Recipe, store: Store, on_progress: Progress, share: dict[str, float] | None = None) -> None:
     """Train on the Ray that is there, until all is done or something of ours says why not."""
     p = recipe.pretrain
     least, most = p.worker_range
-    gpu = ray.cluster_resources().get("GPU", 0) >= 1
+    share = share or default_share()
+    gpus = share.get("GPU", 0)
+    alone = gpus >= 1 or most == 1  # NCCL has no two workers on one GPU
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     rows = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # nodes with workers may be lost
     threads = p.threads or max(1, (os.cpu_count() or 1) // most)
@@ -45,11 +47,11 @@ def fit(recipe: Recipe, store: Store, on_progress: Progress) -> None:
             TorchTrainer(
                 train_worker,
                 train_loop_config={"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": threads},
-                torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=3600),
+                torch_config=TorchConfig(backend="nccl" if gpus and alone else "gloo", timeout_s=3600),
                 scaling_config=ray.train.ScalingConfig(
                     num_workers=most if least == most else (least, most),
-                    use_gpu=gpu,
-                    resources_per_worker={"CPU": 1, "GPU": 1} if gpu else {"CPU": 1},
+                    use_gpu=gpus > 0,
+                    resources_per_worker=share,
                     elastic_resize_monitor_interval_s=RESIZE_S,
                 ),
                 run_config=ray.train.RunConfig(
@@ -66,6 +68,11 @@ def fit(recipe: Recipe, store: Store, on_progress: Progress) -> None:
         rows.put(None)
         listener.join()
         rows.shutdown()
+
+
+def default_share() -> dict[str, float]:
+    """What a worker takes: a CPU, and a whole GPU where the cluster has any."""
+    return {"CPU": 1, "GPU": 1} if ray.cluster_resources().get("GPU", 0) >= 1 else {"CPU": 1}
 
 
 class Watch(ray.train.UserCallback):

@@ -17,6 +17,7 @@ from flexpose_ray.config import parse, pretrain_key
 from flexpose_ray.config.sweep_recipe import SweepRecipe, values_of
 from flexpose_ray.core.errors import ConfigError
 from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
+from flexpose_ray.engine.pretrain_launch import default_share
 from flexpose_ray.engine.session import ray_session
 from flexpose_ray.engine.sweep import Tell, counter, pin, searcher
 from flexpose_ray.engine.sweep_breed import Members, breed, checkpoint_of, make_breeder, next_home, note_home, told_run
@@ -71,21 +72,37 @@ def room_for_trainings(recipe: SweepRecipe) -> int:
     Raises:
         ConfigError: not one, or not as many as the sweep wants.
     """
-    kind = "GPU" if ray.cluster_resources().get("GPU", 0) >= 1 else "CPU"  # as engine/pretrain_launch.py chooses
-    there, workers = int(ray.cluster_resources().get(kind, 0)), _workers(recipe)
-    fit = there // workers
+    share = _share(recipe) or default_share()
+    places = sum(_places(node["Resources"], share) for node in ray.nodes() if node["Alive"])
+    workers = _workers(recipe)
+    fit = places // workers
     slots = recipe.sweep.slots or min(fit, recipe.sweep.count)
-    if slots * workers > there or slots < 1:
+    if slots * workers > places or slots < 1:
         trials = f"{max(slots, 1)} training{'s' if slots > 1 else ''} at a time"
-        problem = f"{trials} of {workers} workers want {max(slots, 1) * workers} {kind}s, the cluster has {there}"
-        way_out = f"set sweep.slots to {fit} or less" if fit else f"set pretrain.workers to {there} or less"
+        want = "want" if slots > 1 else "wants"
+        each = " and ".join(f"{amount:g} {kind}" for kind, amount in share.items())
+        problem = f"{trials} {want} {max(slots, 1) * workers} workers of {each}, the cluster has room for {places}"
+        way_out = f"set sweep.slots to {fit} or less" if fit else f"set pretrain.workers to {places} or less"
         raise ConfigError("sweep.slots" if fit else "pretrain.workers", problem, f"{way_out}, or join a larger cluster")
     return slots
+
+
+def _places(node: dict[str, float], share: dict[str, float]) -> int:
+    """Workers that a node has room for; a fraction of a GPU never comes from two."""
+    return min(int(node.get(kind, 0) / amount + 1e-6) for kind, amount in share.items())
 
 
 def _workers(recipe: SweepRecipe) -> int:
     """The most workers that a trial cannot do without."""
     return max(w[0] if isinstance(w, list | tuple) else w for w in values_of(recipe, "pretrain.workers"))
+
+
+def _share(recipe: SweepRecipe) -> dict[str, float] | None:
+    """What a worker takes; None where the sweep does not say, and workers take what they always take."""
+    sweep = recipe.sweep
+    if sweep.cpus == 1 and not sweep.gpus:
+        return None
+    return {"CPU": sweep.cpus} | ({"GPU": sweep.gpus} if sweep.gpus else {})
 
 
 def train_trial(config: dict[str, Any], study: dict[str, Any]) -> None:
@@ -119,6 +136,6 @@ def _train(point: dict[str, Any], study: dict[str, Any], report: Report) -> dict
                 time.sleep(STOP_S)
                 os._exit(0)
 
-    done = pretrain(recipe, trial.child(home).uri, note)
+    done = pretrain(recipe, trial.child(home).uri, note, _share(swept))
     scores = {name: done[name] for name in ("fd", "mmd2", "kimg") if done.get(name) is not None}
     return {**scores, "seconds": round(time.perf_counter() - began, 3), "generator": done["generator"]}

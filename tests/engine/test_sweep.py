@@ -181,8 +181,11 @@ def trainings(**changes) -> SweepRecipe:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"workers": 2, "batch": 16, "sweep": {"slots": 3}}, "3 trainings at a time of 2 workers want 6 CPUs"),
-        ({"workers": 8, "batch": 32}, "1 training at a time of 8 workers want 8 CPUs, the cluster has 4"),
+        (
+            {"workers": 2, "batch": 16, "sweep": {"slots": 3}},
+            "3 trainings at a time want 6 workers of 1 CPU, the cluster has room for 4",
+        ),
+        ({"workers": 8, "batch": 32}, "1 training at a time wants 8 workers of 1 CPU, the cluster has room for 4"),
     ],
 )
 def test_too_few_slots_for_the_workers_are_told_at_once(ray_cluster, tmp_path, changes: dict, told: str):
@@ -197,12 +200,16 @@ def test_too_few_slots_for_the_workers_are_told_at_once(ray_cluster, tmp_path, c
 def test_slots_default_to_what_there_is_room_for(ray_cluster):
     sweep = {"space": {"pretrain.workers": [1, 2]}}
     assert room_for_trainings(trainings(batch=16, sweep=sweep)) == 2  # of 4 CPUs
+    assert room_for_trainings(trainings(batch=16, sweep={**sweep, "cpus": 0.5})) == 2  # points, with room for 4
+    with pytest.raises(ConfigError, match=r"2 workers of 1 CPU and 0.5 GPU, the cluster has room for 0"):
+        room_for_trainings(trainings(batch=16, sweep={**sweep, "gpus": 0.5}))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_trainings_run_in_trials(ray_cluster, tmp_path):
-    recipe = trainings(sweep={"space": {"pretrain.lr": [1e-3, 1e18]}, "slots": 2})  # the second diverges
+    space = {"pretrain.lr": [1e-3, 1e18]}  # the second diverges
+    recipe = trainings(sweep={"space": space, "slots": 2, "cpus": 0.5})
     found = run_sweep(recipe, str(tmp_path))
     good, bad = read_rows(open_store(found["uri"]))
     assert good["status"] == "done" and good["scores"].keys() == {"fd", "mmd2", "seconds"}
