@@ -7,11 +7,11 @@ import json
 import os
 import signal
 import sys
-import threading
 from contextlib import redirect_stdout
 
 from flexpose_ray import __version__
 from flexpose_ray.core.errors import FlexPoseError
+from flexpose_ray.engine.signals import TERMINATED, take_sigterm
 from flexpose_ray.verbs import benchmark, clusters, data_sets, runs, sweeps
 
 DESCRIPTION = """Pose data for the domain you have, from the dozen annotations you can afford.
@@ -30,14 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if getattr(args, "address", None):
         os.environ["RAY_ADDRESS"] = args.address
-    terminated = threading.Event()
-
-    def leave(number, frame) -> None:
-        terminated.set()
-        raise KeyboardInterrupt  # what Ray's calls let through
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, leave)
+    take_sigterm()
     try:
         with redirect_stdout(sys.stderr):  # Ray reports workers that died on standard output
             status, result, text = args.run(args)
@@ -54,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _refuse(args.verb, f"{error.filename or 'system'}: {error.strerror or error}")
     except KeyboardInterrupt:
-        number, by = (signal.SIGTERM, " by SIGTERM") if terminated.is_set() else (signal.SIGINT, "")
+        number, by = (signal.SIGTERM, " by SIGTERM") if TERMINATED.is_set() else (signal.SIGINT, "")
         print(f"\nflexpose {args.verb}: stopped{by}; the same command goes on from here", file=sys.stderr)
         return 128 + number
     except Exception as error:

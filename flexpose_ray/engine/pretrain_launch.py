@@ -18,11 +18,14 @@ from flexpose_ray.config import PretrainConfig, Recipe
 from flexpose_ray.core.errors import TrainingError
 from flexpose_ray.engine.failures import HINT, innermost, killed_for_memory, lost_again_and_again, ours_within
 from flexpose_ray.engine.memory import KEEP_ENV
-from flexpose_ray.engine.pretrain_worker import train_worker
+from flexpose_ray.engine.pretrain_worker import LEFT, train_worker
+from flexpose_ray.engine.signals import TERMINATED
+from flexpose_ray.engine.stop import Bell
 from flexpose_ray.io.store import Store
 
 POLL_ENV = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"  # Ray Train hands the driver's to its controller
 MAX_FAILURES = 3  # lost workers or nodes without progress in between before a run gives up
+GRACE_S = 25.0  # for a last checkpoint after SIGTERM; Kubernetes kills after 30
 RESIZE_S = 60.0  # how often an elastic run looks for room for more workers
 
 Progress = Callable[[dict], None]
@@ -39,14 +42,20 @@ def fit(recipe: Recipe, store: Store, on_progress: Progress, share: dict[str, fl
     rows = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # nodes with workers may be lost
     threads = p.threads or max(1, (os.cpu_count() or 1) // most)
     os.environ.setdefault(POLL_ENV, "0.2")  # a report waits for the next poll: two seconds by default
-    listener = threading.Thread(target=_listen, args=(rows, on_progress), daemon=True)
+    bell, left = Bell(), threading.Event()
+    listener = threading.Thread(target=_listen, args=(rows, on_progress, left), daemon=True)
     listener.start()
     try:
         # Ray Train wants a place for checkpoints; ours lie in the run's folder, and say where to go on.
         with tempfile.TemporaryDirectory(prefix="flexpose-train-", ignore_cleanup_errors=True) as folder:
             TorchTrainer(
                 train_worker,
-                train_loop_config={"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": threads},
+                train_loop_config={
+                    "recipe": recipe.model_dump(mode="json"),
+                    "run": store.uri,
+                    "threads": threads,
+                    "bell": bell.actor,
+                },
                 torch_config=TorchConfig(backend="nccl" if gpus and alone else "gloo", timeout_s=3600),
                 scaling_config=ray.train.ScalingConfig(
                     num_workers=most if least == most else (least, most),
@@ -64,6 +73,10 @@ def fit(recipe: Recipe, store: Store, on_progress: Progress, share: dict[str, fl
             ).fit()
     except ray.train.TrainingFailedError as error:
         raise cause(error) from error
+    except KeyboardInterrupt:
+        if TERMINATED.is_set() and bell.ring():
+            left.wait(GRACE_S)
+        raise
     finally:
         rows.put(None)
         listener.join()
@@ -110,6 +123,8 @@ def cause(error: ray.train.TrainingFailedError) -> Exception:
     return ours_within(error) or TrainingError("pretraining", f"failed: {innermost(error)}", HINT)
 
 
-def _listen(rows: Queue, on_progress: Progress) -> None:
+def _listen(rows: Queue, on_progress: Progress, left: threading.Event) -> None:
     while (row := rows.get()) is not None:
         on_progress(row)
+        if LEFT in row:
+            left.set()

@@ -48,10 +48,10 @@ class Record:
         settings = self.recipe.model_dump(mode="json")
         self.trackers = open_trackers(p.track, self.store, pretrain_key(self.recipe), settings, self.trainer.step_count)
 
-    def add(self, row: dict[str, float], evaluates: bool) -> None:
-        """Take a row, complete it with scores where it is time to, and write what is due."""
+    def add(self, row: dict[str, float], evaluates: bool, leaves: bool = False) -> None:
+        """Take a row, complete it with scores where it is time to, and write what is due: all where training leaves."""
         step = self.trainer.step_count
-        due = evaluates or time.monotonic() - self.saved > SAVE_S
+        due = evaluates or leaves or time.monotonic() - self.saved > SAVE_S
         if due and not self.trainer.finite():
             raise diverged("weights are not finite", step, self.recipe.pretrain)
         if evaluates:

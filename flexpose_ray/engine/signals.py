@@ -1,4 +1,4 @@
-"""Signals of the driver around Ray's start."""
+"""Signals of the driver: SIGTERM ends what it does in good order, and Ray's start leaves it so."""
 
 from __future__ import annotations
 
@@ -6,6 +6,25 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+TERMINATED = threading.Event()  # whether SIGTERM came
+
+
+def take_sigterm() -> None:
+    """From now on SIGTERM sets ``TERMINATED`` and interrupts the main thread as Ctrl-C does.
+
+    Ray's calls let an interrupt through, but as a new one: what kind it was is told by ``TERMINATED`` alone. Other
+    threads than the main one cannot take signals; called there, this does nothing.
+    """
+
+    def leave(number, frame) -> None:
+        TERMINATED.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        TERMINATED.clear()
+        signal.signal(signal.SIGTERM, leave)
 
 
 @contextmanager
