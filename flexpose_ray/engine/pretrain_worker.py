@@ -10,6 +10,7 @@ import time
 from functools import partial
 
 import numpy as np
+import ray
 import ray.train
 import torch
 import torch.distributed as dist
@@ -24,13 +25,16 @@ from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.engine.checkpoint import last_checkpoint
 from flexpose_ray.engine.failures import check_losses, memory_told
+from flexpose_ray.engine.metrics import KIMG, KIMG_RATE, record_work
 from flexpose_ray.engine.pretrain_beta import BETA_CARD, BETA_REPORTS, trained_beta
 from flexpose_ray.engine.pretrain_judge import Judge
 from flexpose_ray.engine.pretrain_record import Record
+from flexpose_ray.engine.stop import Listener
 from flexpose_ray.io.datasets.mixture import pose_weights, split_mixture
 from flexpose_ray.io.poses import read_poses
 from flexpose_ray.io.store import Store, open_store
 
+LEFT = "left"  # in the report of a worker that was asked to leave, after its checkpoint
 PATIENCE_S = 600.0  # for a storage server that is away: workers start anew in no less
 
 
@@ -41,10 +45,10 @@ def train_worker(config: dict) -> None:
     if device.type == "cpu":
         torch.set_num_threads(config["threads"])
     with memory_told(recipe.pretrain, device):
-        _train(recipe, store, device)
+        _train(recipe, store, device, config["bell"])
 
 
-def _train(recipe: Recipe, store: Store, device: torch.device) -> None:
+def _train(recipe: Recipe, store: Store, device: torch.device, bell: ray.actor.ActorHandle) -> None:
     p = recipe.pretrain
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
@@ -61,7 +65,7 @@ def _train(recipe: Recipe, store: Store, device: torch.device) -> None:
     if rank == 0:
         facts = {**beta_card, "poses": len(train)}
         record = Record(recipe, store, trainer, Judge(beta, train, held, recipe), history, facts)
-    meter = Meter(trainer)
+    meter, listener = Meter(trainer), Listener(bell, rank, world, device)
     report_steps, eval_steps = (max(1, round(k * 1000 / p.batch)) for k in (p.report_kimg, p.eval_kimg))
     last_step = -(-round(p.kimg * 1000) // p.batch)
     while trainer.step_count < last_step:
@@ -69,16 +73,20 @@ def _train(recipe: Recipe, store: Store, device: torch.device) -> None:
         done = trainer.step_count
         check_losses(losses, done, p)
         meter.add(losses)
-        evaluates = done % eval_steps == 0 or done == last_step
-        if done % report_steps and not evaluates:
+        evaluates, leaves = done % eval_steps == 0 or done == last_step, listener.shall_leave(done)
+        if done % report_steps and not evaluates and not leaves:
             continue
         row = meter.row(p.kimg)
         if record is not None:
-            record.add(row, evaluates)
-            if done == last_step:
+            KIMG.record(row["kimg"], run=recipe.name)
+            KIMG_RATE.record(row["kimg_s"], run=recipe.name)
+            record.add(row, evaluates, leaves)
+            if leaves or done == last_step:
                 record.close()  # before the last report: what is reported is there
         meter.restart()
-        ray.train.report(row if rank == 0 else {})
+        ray.train.report((row | ({LEFT: True} if leaves else {})) if rank == 0 else {})
+        if leaves:
+            return
 
 
 def _shared_beta(
@@ -193,6 +201,7 @@ class Meter:
         kimg = self.trainer.images_seen / 1000
         seconds = time.perf_counter() - self.start
         rate = (self.trainer.images_seen - self.seen) / 1000 / seconds
+        record_work("train", seconds, self.trainer.device.type)
         means = torch.tensor([np.mean(v) for v in self.sums.values()], dtype=torch.float64, device=self.trainer.device)
         self.trainer.reduce([means])
         losses = {name: round(mean, 5) for name, mean in zip(self.sums, means.tolist(), strict=True)}

@@ -91,6 +91,7 @@ def _private(cpus: int | None) -> dict:
         "num_cpus": cpus or max(LEAST_CPUS, os.cpu_count() or 1),
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
+        "_system_config": {"enable_metrics_collection": False},  # else every process serves them to the network
     }
     if "RAY_TMPDIR" not in os.environ:
         folder = Path(f"/tmp/flexpose-{os.getuid()}")  # short: a socket's path has at most 107 characters

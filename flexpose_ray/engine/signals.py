@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 TERMINATED = threading.Event()  # whether SIGTERM came
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from flexpose_ray.core.alpha import Alpha
+from flexpose_ray.engine.metrics import QUEUE_WAIT, record_shard, record_work, working
 from flexpose_ray.engine.render import ShardRenderer
 from flexpose_ray.io.manifest import ShardId, commit_shard
 from flexpose_ray.io.pictures import draw_images
@@ -26,12 +27,23 @@ Batch = dict[str, np.ndarray]  # of one row
 class _Stage:
     """An actor of the data set at ``out_uri``."""
 
+    name = "sample"
+
     def __init__(self, out_uri: str):
         self.store = open_store(out_uri, PATIENCE_S)
+        self.free_since = time.monotonic()
+
+    def __call__(self, row: Batch) -> Batch:
+        QUEUE_WAIT.record(time.monotonic() - self.free_since, stage=self.name)
+        result = self.work(row)
+        self.free_since = time.monotonic()
+        return result
 
     def commit(self, index: int, data: bytes, stats: dict, busy_s: float) -> Batch:
         """Put and commit a shard; only a few numbers go back to the driver."""
-        commit_shard(self.store, index, data, stats)
+        with working("commit"):
+            commit_shard(self.store, index, data, stats)
+        record_shard(stats)
         return {"rows": np.array([stats["rows"]]), "busy_s": np.array([busy_s])}
 
 
@@ -50,9 +62,11 @@ class SampleShard(_Stage):
         """The shard's bytes, what its commit tells, and the seconds that it took."""
         began = time.monotonic()
         poses = self.renderer.poses(ShardId(int(row["index"][0]), int(row["rows"][0])))
-        return poses.encode(), poses.stats, time.monotonic() - began
+        data, busy_s = poses.encode(), time.monotonic() - began
+        record_work("sample", busy_s, self.device)
+        return data, poses.stats, busy_s
 
-    def __call__(self, row: Batch) -> Batch:
+    def work(self, row: Batch) -> Batch:
         data, stats, busy_s = self.sample(row)
         return {
             "index": row["index"],
@@ -65,19 +79,22 @@ class SampleShard(_Stage):
 class SampleAndCommit(SampleShard):
     """A shard's index and rows -> the shard on storage."""
 
-    def __call__(self, row: Batch) -> Batch:
+    def work(self, row: Batch) -> Batch:
         return self.commit(int(row["index"][0]), *self.sample(row))
 
 
 class DrawAndCommit(_Stage):
     """The poses of :class:`SampleShard` -> the shard with pictures on storage."""
 
+    name = "draw"
+
     def __init__(self, out_uri: str, alpha: Alpha, encoding: str):
         super().__init__(out_uri)
         self.alpha, self.encoding = alpha, encoding
 
-    def __call__(self, row: Batch) -> Batch:
+    def work(self, row: Batch) -> Batch:
         poses = decode_shard(row["poses"][0])
-        images = draw_images(poses["keypoints"], self.alpha, self.encoding)
-        data = encode_shard(poses["index"], poses["keypoints"], poses["confidence"], images)
+        with working("draw"):
+            images = draw_images(poses["keypoints"], self.alpha, self.encoding)
+            data = encode_shard(poses["index"], poses["keypoints"], poses["confidence"], images)
         return self.commit(int(row["index"][0]), data, json.loads(row["stats"][0]), float(row["busy_s"][0]))

@@ -22,6 +22,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from flexpose_ray.core.errors import FlexPoseError, TrainingError
 from flexpose_ray.engine.failures import innermost
+from flexpose_ray.engine.metrics import TASKS
 from flexpose_ray.engine.sweep_results import Row, ended_trials, write_row
 from flexpose_ray.engine.sweep_search import Points
 from flexpose_ray.io.store import Store
@@ -97,6 +98,7 @@ class Recorder(tune.Callback):
             row["lineage"] = lineage
         try:
             if self.failure is None and write_row(self.store, row):
+                TASKS.record(1, kind="trial")
                 self.on_row(row)
         except FlexPoseError as error:
             self.failure = error

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import ray
 
 from flexpose_ray.engine.memory import KEEP_ENV
+from flexpose_ray.engine.metrics import TASKS
 
 PER_GPU = 4  # tasks that share a GPU: the networks are small
 RETRIES = 3  # of a task whose worker or node dies
@@ -37,6 +38,7 @@ def run_tasks(
                 job, arguments = waiting.pop()
                 running[task.remote(*arguments)] = job
             (done,), _ = ray.wait(list(running))
+            TASKS.record(1, kind=function.__name__.strip("_"))
             yield running.pop(done), done
     finally:
         for reference in running:

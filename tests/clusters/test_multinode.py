@@ -15,13 +15,16 @@ import pytest
 import yaml
 
 from flexpose_ray.config import load_recipe, pretrain_key
+from flexpose_ray.config.sweep_recipe import load_sweep, sweep_key
 from flexpose_ray.engine.checkpoint import PREFIX, last_checkpoint
+from flexpose_ray.engine.sweep_results import ended_trials, read_rows
 from flexpose_ray.io.manifest import read_manifest
 from flexpose_ray.io.store import Store, open_store
 from flexpose_ray.io.verify import verify
 from tests.chaos.pretraining import RECIPE
 from tests.clusters.checks import ROOT
 from tests.clusters.multinode import PATIENCE_S, TOKEN, Multinode, holders
+from tests.engine.sweeps import small_sweep
 
 BIN = Path(sys.executable).parent
 CANARY = "canary0secret0of0the0environment"
@@ -96,6 +99,25 @@ def generated(cluster: Multinode, store: Store, trained: str, tiny_generator: st
     return lose_a_node(cluster, running, lambda: len(data.list("commits/")) >= 3, "MapWorker")
 
 
+@pytest.fixture(scope="module")
+def swept(cluster: Multinode, store: Store, generated: str, tiny_generator: str, tmp_path_factory) -> str:
+    """What `ray job submit` of jobs/sweep.py told; a node with a trial on it is lost after the third of twelve trials.
+
+    By its path and without a working folder: nodes of one machine share the copies of it, and one that dies takes them.
+    """
+    project = tmp_path_factory.mktemp("sweep")
+    trials = {"space": {"adapt.lr": [1e-3, 3e-3, 1e-2], "target.seed": [0, 1, 2, 3]}}
+    recipe = small_sweep(tiny_generator, **trials).model_dump(mode="json", exclude_defaults=True)
+    recipe["adapt"]["steps"] = 40
+    (project / "small.yaml").write_text(yaml.safe_dump(recipe))
+    sweep = store.child(sweep_key(load_sweep(str(project / "small.yaml"))))
+    cluster.wait(nodes=2)
+    job = ["python", str(ROOT / "jobs" / "sweep.py"), str(project / "small.yaml"), "--storage", store.uri]
+    command = [str(BIN / "ray"), "job", "submit", "--address", cluster.address, "--", *job]
+    running = cluster.submit(command, project)
+    return lose_a_node(cluster, running, lambda: len(ended_trials(sweep)) >= 3, "ImplicitFunc")
+
+
 def test_a_pretraining_outlives_a_node(trained: str):
     assert "it goes on when this command ends" in trained and "ray job stop" in trained
     assert "FD " in trained and "succeeded" in trained
@@ -107,8 +129,18 @@ def test_a_generation_outlives_a_node(generated: str, store: Store):
     assert verify(data) == []
 
 
-def test_no_secret_is_in_any_log_job_or_object(cluster: Multinode, store: Store, trained: str, generated: str):
-    told = trained + generated + cluster.ask("/api/jobs/")
+def test_a_sweep_outlives_a_node(swept: str, store: Store):
+    (sweep,) = {key.split("/")[0] for key in store.list("sweep-")}
+    rows = read_rows(store.child(sweep))
+    assert [row["trial"] for row in rows] == list(range(12))
+    assert {row["status"] for row in rows} == {"done"}, [row["error"] for row in rows]
+    assert "succeeded" in swept
+
+
+def test_no_secret_is_in_any_log_job_or_object(
+    cluster: Multinode, store: Store, trained: str, generated: str, swept: str
+):
+    told = trained + generated + swept + cluster.ask("/api/jobs/")
     objects = {key: store.get(key) for key in store.list()}
     assert len(objects) > 10 and "submission_id" in told
     for secret in (CANARY, TOKEN):
