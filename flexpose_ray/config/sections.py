@@ -97,9 +97,9 @@ class AdaptConfig(Section):
     mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
     shrink: float | None = Field(None, ge=0, le=1, description="moments, blend: weight of the shots' covariance")
     blend: bool = Field(True, description="blend poses with the shots; see core/blend.py for what follows")
-    prior: float = Field(1, ge=0, description="blend: share of poses that stay, where the source is near the shots")
-    spread: float = Field(0.4, ge=0, le=1, description="blend: how much of its own way a pose keeps beside the shots")
-    finish: float = Field(0.6, ge=0, le=1, description="blend: share of the way to the estimated moments")
+    prior: float = Field(0.5, ge=0, description="blend: share of poses that stay, where the source is near the shots")
+    spread: float = Field(0.3, ge=0, le=1, description="blend: how much of its own way a pose keeps beside the shots")
+    finish: float = Field(0.5, ge=0, le=1, description="blend: share of the way to the estimated moments")
     rarity: float = Field(2, ge=0, description="blend: how much less a shot weighs the farther it is from the source")
     mirror: bool | None = Field(None, description="mirror images of shots are shots; found out by default")
     steps: Count = 200

@@ -37,9 +37,9 @@ class BlendSettings:
             another.
     """
 
-    prior: float = 1.0
-    spread: float = 0.4
-    finish: float = 0.6
+    prior: float = 0.5
+    spread: float = 0.3
+    finish: float = 0.5
     rarity: float = 2.0
     mirror: bool | None = None
     shrink: float | None = None

@@ -73,9 +73,9 @@ class FlexPoseSettings:
     mixup: int = 1000
     shrink: float | None = None
     blend: bool = True
-    prior: float = 1.0
-    spread: float = 0.4
-    finish: float = 0.6
+    prior: float = 0.5
+    spread: float = 0.3
+    finish: float = 0.5
     rarity: float = 2.0
     mirror: bool | None = None
     steps: int = 200

@@ -32,6 +32,13 @@ def test_without_spread_poses_lie_between_two_different_shots():
     assert all(0.25 < line.float().mean() < 0.42 for line in on_line)  # every pair as often as the others
 
 
+def test_most_poses_are_near_one_of_their_two_shots():
+    found = blend()(POSES, DRAWN)
+    scale = (SHOTS[:, None] - SHOTS).square().sum((2, 3)).max() ** 0.5
+    near_N = torch.stack([(found - shot).square().sum((1, 2)) ** 0.5 for shot in SHOTS]).amin(0) < 0.1 * scale
+    assert 0.5 < near_N.float().mean() < 0.8
+
+
 def test_heavier_shots_are_chosen_more_often_and_never_twice_in_a_pair():
     made = blend()
     made.weight_S.copy_(torch.tensor([0.6, 0.3, 0.1]))
