@@ -40,6 +40,7 @@ def ray_session(address: str | None = None, cpus: int | None = None) -> Iterator
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else warnings of its core mix with our lines
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # on a machine that is busy with other things
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         _probe(address)

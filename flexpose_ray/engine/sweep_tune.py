@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
@@ -28,6 +29,7 @@ from flexpose_ray.engine.sweep_search import Points
 from flexpose_ray.io.store import Store
 
 TUNE = "tune"  # below a sweep, what Tune keeps while trials breed
+CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
 ROUND = 250  # trials by one Tuner: it keeps 35 kB of each
 RETRIES = 1  # of a trial whose worker died; what goes wrong within a trial is its result
 LOOK = ("step", "kimg", "loss", "fd", "mmd2", "seconds")  # what a row's curve keeps of a report
@@ -153,6 +155,8 @@ def run_missing(
         TrainingError: Tune ends without having run anything.
     """
     os.environ.update(ENVIRONMENT)
+    # Tune would put the driver's credentials into the environment of every trial, which Ray writes to its logs.
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(CREDENTIALS)  # nodes have their own
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     while missing := sorted(set(range(count)) - ended_trials(store)):
         batch, recorder = missing[:ROUND], Recorder(store, on_row)
