@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import ray
 import torch
 import torch.distributed as dist
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 EVERY = 4  # steps between two agreements of several workers
@@ -42,8 +44,10 @@ class Bell:
         self.actor = _Bell.options(scheduling_strategy=here).remote()
 
     def ring(self) -> bool:
-        """Ask the workers to leave; whether any of them listens."""
-        return ray.get(self.actor.ring.remote(), timeout=PATIENCE_S)
+        """Ask the workers to leave; whether any of them listens. Where Ray is gone already, none does."""
+        with suppress(RayError):
+            return ray.get(self.actor.ring.remote(), timeout=PATIENCE_S)
+        return False
 
 
 class Listener:
