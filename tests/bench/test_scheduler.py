@@ -47,7 +47,7 @@ def test_no_shard_is_lost_and_the_driver_stays_small(monkeypatch, tmp_path):
             ends.append(time.monotonic())
             sizes.append(driver.memory_info().rss / MIB)
     assert committed(store) == set(shards)
-    steady = slice(2 * actors, len(ends) - 2 * actors)  # all actors are there, and none has run out of work
+    steady = slice(len(ends) // 2, len(ends) - 2 * actors)  # all actors have started, and none has run out of work
     rate = (len(ends[steady]) - 1) / (ends[steady][-1] - ends[steady][0])
     ideal, growth = actors / SECONDS, sizes[-1] - sizes[len(sizes) // 10]
     print(
