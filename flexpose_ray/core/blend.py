@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from flexpose_ray.core.geometry import mirrored
+
 NUMBERS = 5  # normal numbers a pose takes, beside its latent
 
 
@@ -56,10 +58,8 @@ class Blend(nn.Module):
         ratio_N11 = torch.where(ratio_N < 0.5, near_N, 1 - near_N)[:, None, None]
         anchors_NJ2 = ratio_N11 * self.shots_SJ2[one_N] + (1 - ratio_N11) * self.shots_SJ2[other_N]
         if self.config["mirror"]:
-            mirrored_NJ2 = anchors_NJ2[:, self.flip_J] * anchors_NJ2.new_tensor([-1, 1]) + anchors_NJ2.new_tensor(
-                [1, 0]
-            )
-            anchors_NJ2 = torch.where((side_N < 0.5)[:, None, None], mirrored_NJ2, anchors_NJ2)
+            other_side_NJ2 = mirrored(anchors_NJ2, self.flip_J)
+            anchors_NJ2 = torch.where((side_N < 0.5)[:, None, None], other_side_NJ2, anchors_NJ2)
         drawn_NJ2 = anchors_NJ2 + ((poses_NJ2 - self.mean_J2).flatten(1) @ self.own_DD).view_as(poses_NJ2)
         return torch.where((stay_N < self.config["prior"])[:, None, None], poses_NJ2, drawn_NJ2)
 

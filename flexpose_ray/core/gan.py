@@ -15,6 +15,7 @@ from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
 from flexpose_ray.core.distribution import energy_pull
 from flexpose_ray.core.generator import Generator
+from flexpose_ray.core.geometry import mirrored
 
 Reduce = Callable[[list[torch.Tensor]], None]  # averages tensors over workers, in place
 Gather = Callable[[torch.Tensor], torch.Tensor]  # rows of all workers, without gradients
@@ -171,8 +172,8 @@ class GanTrainer:
     def real_poses(self, rows_N: np.ndarray, mirror_N: np.ndarray) -> torch.Tensor:
         """The poses ``rows_N``, mirrored where asked."""
         k = self.poses_NJ2[torch.as_tensor(rows_N, device=self.device)]
-        mirrored = k[:, self.flip_J] * k.new_tensor([-1, 1]) + k.new_tensor([1, 0])
-        return torch.where(torch.as_tensor(mirror_N, device=self.device)[:, None, None], mirrored, k)
+        mirror_N11 = torch.as_tensor(mirror_N, device=self.device)[:, None, None]
+        return torch.where(mirror_N11, mirrored(k, self.flip_J), k)
 
     def step(self) -> dict[str, float]:
         """Train both networks on one batch.

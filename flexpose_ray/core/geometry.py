@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from flexpose_ray.core.errors import DataError
 from flexpose_ray.core.skeleton import Skeleton
+
+if TYPE_CHECKING:  # tensors bring their own methods, and arrays shall not wait for torch
+    import torch
 
 CROP_FILL = 0.8  # the longer side of a pose's bounding box, as a share of the canvas
 FOCAL_PX = 1000.0
@@ -81,6 +86,11 @@ def flip(keypoints_NJ2: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     flipped_NJ2 = np.asarray(keypoints_NJ2)[:, list(skeleton.flip)].copy()
     flipped_NJ2[..., 0] = 1.0 - flipped_NJ2[..., 0]
     return flipped_NJ2
+
+
+def mirrored(poses_NJ2: torch.Tensor, flip_J: torch.Tensor) -> torch.Tensor:
+    """:func:`flip` of tensors, on their device; ``flip_J`` is the skeleton's ``flip``."""
+    return poses_NJ2[:, flip_J] * poses_NJ2.new_tensor([-1, 1]) + poses_NJ2.new_tensor([1, 0])
 
 
 def with_mirrored(keypoints_NJ2: np.ndarray, skeleton: Skeleton) -> np.ndarray:

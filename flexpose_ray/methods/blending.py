@@ -13,7 +13,7 @@ from flexpose_ray.core.distribution import Moments, moments, shrunk_moments
 from flexpose_ray.core.latents import latents
 from flexpose_ray.core.skeleton import Skeleton
 from flexpose_ray.methods.guidance import both_sides, with_sides
-from flexpose_ray.methods.keypoint import choose_shrink, transport_map
+from flexpose_ray.methods.keypoint import shrink_of, transport_map
 
 RIDGE = 1e-4  # variance that is added to flat directions, crop units squared: a pelvis lies between the hips, always
 SAMPLES = 4096  # poses that moments are taken from
@@ -64,8 +64,7 @@ def fit_blend(
         seed: of the numbers that choose shots.
     """
     mirror = both_sides(shots_SJ2, skeleton) if s.mirror is None else s.mirror
-    shots_SD = shots_SJ2.reshape(len(shots_SJ2), -1).astype(np.float64)
-    shrink = choose_shrink(source[1].numpy(), shots_SD) if s.shrink is None else s.shrink
+    shrink = shrink_of(s.shrink, source[1].numpy(), shots_SJ2)
     rest = 1 - shrink
     prior = min(1.0, s.prior * rest * nearness(poses_NJ2, shots_SJ2, skeleton, mirror, seed))
     blend = Blend(len(shots_SJ2), skeleton.n_joints, prior, mirror)

@@ -33,7 +33,7 @@ from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.core.transfer import NONE, Transfer, W, layer_set
 from flexpose_ray.methods.blending import SAMPLES, BlendSettings, fit_blend
 from flexpose_ray.methods.guidance import both_sides, guidance, with_sides
-from flexpose_ray.methods.keypoint import choose_shrink, transport_map
+from flexpose_ray.methods.keypoint import shrink_of, transport_map
 
 LOSSES = ("moments", "energy", "perceptual")
 PAIRINGS = ("random", "nearest", "transport")
@@ -218,8 +218,7 @@ def _moments(
     images_of = _Images(GuidedGenerator(sampler.generator), sampler, z_NZ)
     beta, judge = GuidedBeta(sampler.beta), GuidedDiscriminator(discriminator)
     have = moments(torch.as_tensor(poses_NJ2))
-    shots_MD = shots_NJ2.reshape(len(shots_NJ2), -1).astype(np.float64)
-    shrink = choose_shrink(source[1].numpy(), shots_MD) if s.shrink is None else s.shrink
+    shrink = shrink_of(s.shrink, source[1].numpy(), shots_NJ2)
     sides_MJ2 = with_sides(shots_NJ2, sampler.alpha.skeleton, s.mirror)
     wanted = shrunk_moments(source, moments(torch.as_tensor(sides_MJ2)), len(shots_NJ2), shrink)
     map_DD = torch.as_tensor(transport_map(have[1].numpy(), wanted[1].numpy()))

@@ -67,7 +67,7 @@ def coral(
     drawn_NJ2 = source_as_is(source_NJ2, shots_NJ2, count, seed)
     source_ND, shots_MD = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (source_NJ2, shots_NJ2))
     source_DD, shots_DD = np.cov(source_ND, rowvar=False), np.cov(shots_MD, rowvar=False)
-    shrink = choose_shrink(source_DD, shots_MD) if shrink is None else shrink
+    shrink = shrink_of(shrink, source_DD, shots_NJ2)
     map_DD = transport_map(source_DD, (1 - shrink) * source_DD + shrink * shots_DD)
     mapped_ND = (drawn_NJ2.reshape(count, -1) - source_ND.mean(0)) @ map_DD + shots_MD.mean(0)
     return mapped_ND.reshape(drawn_NJ2.shape).astype(np.float32)
@@ -88,6 +88,13 @@ def _draw(poses_NJ2: np.ndarray, what: str, count: int, seed: int) -> np.ndarray
     _at_least(1, poses_NJ2, what)
     rows_N = np.random.default_rng(seed).choice(len(poses_NJ2), count, replace=count > len(poses_NJ2))
     return np.asarray(poses_NJ2, np.float32)[rows_N]
+
+
+def shrink_of(wanted: float | None, source_DD: np.ndarray, shots_NJ2: np.ndarray) -> float:
+    """``wanted``, or where that is None what :func:`choose_shrink` says of the shots."""
+    if wanted is not None:
+        return wanted
+    return choose_shrink(source_DD, np.asarray(shots_NJ2, np.float64).reshape(len(shots_NJ2), -1))
 
 
 def choose_shrink(source_DD: np.ndarray, shots_MD: np.ndarray) -> float:

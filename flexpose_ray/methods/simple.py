@@ -137,10 +137,7 @@ def _fitted(draw: Draw, parameters: int, given: Given) -> Learned:
 def _shrink(given: Given, settings: CoralSettings) -> float:
     """The weight of the shots' covariance; a shot's own mirror image may not speak for it."""
     given.guidance(0, 0)  # at least two shots
-    if settings.shrink is not None:
-        return settings.shrink
-    shots_MD = given.shots_NJ2.reshape(len(given.shots_NJ2), -1).astype(np.float64)
-    return keypoint.choose_shrink(_covariance(given.source_NJ2), shots_MD)
+    return keypoint.shrink_of(settings.shrink, _covariance(given.source_NJ2), given.shots_NJ2)
 
 
 def _covariance(poses_NJ2: np.ndarray) -> np.ndarray:

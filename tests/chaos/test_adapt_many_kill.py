@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from flexpose_ray.engine.adapt_many import TABLE
 from flexpose_ray.io.datasets.synthetic import sample_synthetic
 from flexpose_ray.io.poses import read_poses, write_poses
 from flexpose_ray.io.weights import read_model
+from tests.chaos.kill import kill_with_all_it_started
 
 COUNT, STEPS, PATIENCE_S = 4, 150, 180.0
 CONFIG = AdaptConfig(layers="w", blend=False, steps=STEPS, batch=8, mixup=10)
@@ -107,14 +107,7 @@ def test_a_killed_worker_costs_its_own_target_a_second_try(sets, expected, tiny_
 def test_a_killed_driver_loses_nothing_finished(sets, expected, tiny_generator, ray_folder, tmp_path):
     driver = start(tiny_generator, sets, tmp_path, ray_folder)
     wait_until(lambda: finished(tmp_path), driver)
-    os.killpg(driver.pid, signal.SIGSTOP)  # so that nothing goes on while its children are looked up
-    started = driver.children(recursive=True)
-    os.killpg(driver.pid, signal.SIGKILL)
-    assert driver.wait() == -signal.SIGKILL
-    for process in started:
-        if process.is_running():
-            process.kill()
-    psutil.wait_procs(started, timeout=30)
+    kill_with_all_it_started(driver)
     kept = finished(tmp_path)
     assert 0 < len(kept) < COUNT, "not killed amid the adaptations"
     assert not (tmp_path / TABLE).exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.chaos.kill import kill_with_all_it_started
 
 PATIENCE_S = 300.0
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
@@ -50,14 +51,7 @@ def test_a_killed_benchmark_goes_on_where_it_was(tiny_generator: str, ray_folder
     while driver.poll() is None and not cells(storage) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert driver.poll() is None, (tmp_path / "said").read_text()
-    os.killpg(driver.pid, signal.SIGSTOP)  # so that nothing goes on while its children are looked up
-    started = driver.children(recursive=True)
-    os.killpg(driver.pid, signal.SIGKILL)
-    for process in started:
-        if process.is_running():
-            process.kill()
-    psutil.wait_procs(started, timeout=30)
-    assert driver.wait() == -signal.SIGKILL
+    kill_with_all_it_started(driver)
     kept = cells(storage)
     assert 0 < len(kept) < 10, "not killed amid the cells"
     assert not list(storage.glob("*/benchmark.json"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import pytest
 from flexpose_ray.io.manifest import committed, iter_shards
 from flexpose_ray.io.store import open_store
 from flexpose_ray.io.verify import verify
+from tests.chaos.kill import kill_with_all_it_started
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
 PATIENCE_S = 200.0
@@ -42,14 +42,7 @@ class Run:
             assert self.process.poll() is None, f"ended by itself: {self.told}"
             assert time.monotonic() < deadline, f"not reached: {self.told}"
             time.sleep(0.005)
-        os.killpg(self.process.pid, signal.SIGSTOP)  # so that nothing goes on while its children are looked up
-        started = self.process.children(recursive=True)
-        os.killpg(self.process.pid, signal.SIGKILL)
-        assert self.process.wait() == -signal.SIGKILL
-        for process in started:
-            if process.is_running():
-                process.kill()
-        psutil.wait_procs(started, timeout=30)
+        kill_with_all_it_started(self.process)
         self.reader.join(10)
         return self
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 
 from flexpose_ray.engine.sweep_results import ended_trials, read_rows
 from flexpose_ray.io.store import Store, open_store
+from tests.chaos.kill import kill_with_all_it_started
 from tests.engine.sweeps import small_sweep
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
@@ -45,14 +45,7 @@ def kill_at(driver: psutil.Popen, store: Store, rows: int) -> set[int]:
     while len(ended_trials(store)) < rows:
         assert driver.poll() is None and time.monotonic() < deadline, "not reached"
         time.sleep(0.01)
-    os.killpg(driver.pid, signal.SIGSTOP)
-    started = driver.children(recursive=True)
-    os.killpg(driver.pid, signal.SIGKILL)
-    assert driver.wait() == -signal.SIGKILL
-    for process in started:
-        if process.is_running():
-            process.kill()
-    psutil.wait_procs(started, timeout=30)
+    kill_with_all_it_started(driver)
     return ended_trials(store)
 
 
