@@ -17,7 +17,8 @@ from flexpose_ray.core.distribution import energy_pull
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.geometry import mirrored
 
-Reduce = Callable[[list[torch.Tensor]], None]  # averages tensors over workers, in place
+Finish = Callable[[], None]
+Reduce = Callable[[list[torch.Tensor]], Finish]  # begins to average tensors over workers, in place; call to await it
 Gather = Callable[[torch.Tensor], torch.Tensor]  # rows of all workers, without gradients
 WANTED = 256  # source poses that a step's generated ones are compared with
 
@@ -126,7 +127,8 @@ class GanTrainer:
     Args:
         keypoints_NJ2: the pose set, kept on the device; images are drawn there.
         beta: reads generated poses for ``pose_weight``; None leaves that term out.
-        reduce: averages gradients and statistics over workers in place; the default leaves them, for one worker.
+        reduce: begins to average gradients and statistics over workers in place, and returns what awaits the end;
+            the default leaves them, for one worker.
         gather: stacks all workers' rows.
         rank, world: this worker's place; ``batch`` must be a multiple of 4 times ``world``.
         weights_N: how often each pose is drawn, relative to the others; None: all alike.
@@ -141,7 +143,7 @@ class GanTrainer:
         settings: GanSettings,
         device: torch.device | str = "cpu",
         beta: Beta | None = None,
-        reduce: Reduce = lambda tensors: None,
+        reduce: Reduce = lambda tensors: lambda: None,
         gather: Gather = lambda rows: rows,
         rank: int = 0,
         world: int = 1,
@@ -164,6 +166,7 @@ class GanTrainer:
         self.d_optimizer = _adam(self.discriminator.parameters(), settings.lr, lazy)
         self.step_count = 0
         self.strength = 0.0  # of augmentation
+        self._ahead: tuple[int, tuple[Draw, torch.Tensor]] | None = None  # the step, and what it begins with
 
     @property
     def images_seen(self) -> int:
@@ -181,13 +184,11 @@ class GanTrainer:
         Returns:
             Losses of this worker's share: g_loss, d_loss, r1 (every ``r1_every`` steps), logits' mean, augmentation.
         """
-        s = self.settings
-        shape = s.batch, len(self.poses_NJ2), self.generator.z_size
-        draw = Draw.of_step(s.seed, self.step_count, *shape, self.weights_N).share(self.rank, self.world)
-        z, z2 = (torch.as_tensor(a, device=self.device) for a in (draw.z_NZ, draw.z2_NZ))
+        ahead, self._ahead = self._ahead, None
+        draw, real = ahead[1] if ahead and ahead[0] == self.step_count else self._drawn(self.step_count)
         augments = torch.as_tensor(draw.augment_N5, device=self.device)
-        report = self._discriminator_step(draw, z2, augments)
-        report |= self._generator_step(draw, z, augments[2])
+        report, finish = self._discriminator_step(draw, real, augments)
+        report |= self._generator_step(draw, augments[2], finish)
         self._average()
         self.step_count += 1
         return report
@@ -232,42 +233,58 @@ class GanTrainer:
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
 
-    def _discriminator_step(self, draw: Draw, z2: torch.Tensor, augments: torch.Tensor) -> dict[str, float]:
+    def _drawn(self, step: int) -> tuple[Draw, torch.Tensor]:
+        """This worker's share of a step's random part, and its real images."""
         s = self.settings
-        real = self.alpha.draw(self.real_poses(draw.rows_N, draw.mirror_N))
+        shape = s.batch, len(self.poses_NJ2), self.generator.z_size
+        draw = Draw.of_step(s.seed, step, *shape, self.weights_N).share(self.rank, self.world)
+        return draw, self.alpha.draw(self.real_poses(draw.rows_N, draw.mirror_N))
+
+    def _discriminator_step(
+        self, draw: Draw, real: torch.Tensor, augments: torch.Tensor
+    ) -> tuple[dict[str, float], Finish]:
+        """Losses, and what ends the step once the workers' gradients have met."""
+        s = self.settings
         real = augment(real, augments[0], self.strength)
         with self._autocast():
             with torch.no_grad():
-                fake = self.generator(z2)
+                fake = self.generator(torch.as_tensor(draw.z2_NZ, device=self.device))
             fake = augment(fake, augments[1], self.strength)
             real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
         loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
         lean = torch.sign(real_logits.detach()).mean()
-        self._update(loss, self.discriminator, self.d_optimizer, lean)
+        finish = self._update(loss, self.discriminator, self.d_optimizer, lean)
         report = {"d_loss": loss.item(), "real": real_logits.mean().item(), "fake": fake_logits.mean().item()}
         if self.step_count % s.r1_every == 0:
-            report["r1"] = self._r1_step(real)
-        if s.augment_target is not None:
-            step = s.batch / 500_000 * (1 if lean > s.augment_target else -1)
-            self.strength = min(0.8, max(0.0, self.strength + step))
-            report["augment"] = self.strength
-        return report
+            finish()
+            report["r1"], finish = self._r1_step(real)
 
-    def _r1_step(self, real: torch.Tensor) -> float:
+        def end() -> None:
+            finish()
+            if s.augment_target is not None:
+                step = s.batch / 500_000 * (1 if lean > s.augment_target else -1)
+                self.strength = min(0.8, max(0.0, self.strength + step))
+                report["augment"] = self.strength
+
+        return report, end
+
+    def _r1_step(self, real: torch.Tensor) -> tuple[float, Finish]:
         """The lazy R1 penalty (Mescheder et al., 2018) as a step of its own, in float32."""
         s = self.settings
         real = real.detach().float().requires_grad_()
         (gradient,) = torch.autograd.grad(self.discriminator(real).sum(), real, create_graph=True)
         penalty = gradient.square().sum((1, 2, 3)).mean()
-        self._update(penalty * (s.r1_gamma / 2 * s.r1_every), self.discriminator, self.d_optimizer)
-        return penalty.item()
+        finish = self._update(penalty * (s.r1_gamma / 2 * s.r1_every), self.discriminator, self.d_optimizer)
+        return penalty.item(), finish
 
-    def _generator_step(self, draw: Draw, z: torch.Tensor, augments: torch.Tensor) -> dict[str, float]:
+    def _generator_step(self, draw: Draw, augments: torch.Tensor, end_discriminator: Finish) -> dict[str, float]:
         s = self.settings
+        with self._autocast():
+            w = self.generator.mapping(torch.as_tensor(draw.z_NZ, device=self.device))
+            fake = self.generator.synthesis(self.generator.styles(w), w)
+        end_discriminator()  # its gradients travelled meanwhile
         self.discriminator.requires_grad_(False)
         with self._autocast():
-            w = self.generator.mapping(z)
-            fake = self.generator.synthesis(self.generator.styles(w), w)
             loss = F.softplus(-self.discriminator(augment(fake, augments, self.strength))).mean()
             report = {"g_loss": loss.item()}
             if self.beta is not None and s.pose_weight and self.images_seen >= s.pose_from_kimg * 1000:
@@ -277,19 +294,30 @@ class GanTrainer:
                 report["pose"] = pull.item()
                 loss = loss + s.pose_weight * pull
         w_mean = w.detach().float().mean(0)
-        self._update(loss, self.generator, self.g_optimizer, w_mean)
+        finish = self._update(loss, self.generator, self.g_optimizer, w_mean)
         self.discriminator.requires_grad_(True)
+        self._ahead = self.step_count + 1, self._drawn(self.step_count + 1)
+        finish()
         self.generator.mapping.w_mean.lerp_(w_mean, 0.005)
         return report
 
     def _update(
         self, loss: torch.Tensor, network: torch.nn.Module, optimizer: torch.optim.Optimizer, *means: torch.Tensor
-    ) -> None:
-        """A step of the optimizer; ``means`` of this worker's share become the batch's in the same exchange."""
+    ) -> Finish:
+        """Begin a step of the optimizer; the call of what comes back ends it.
+
+        Between the two the workers' gradients meet, and there is time for work that does not need ``network``.
+        ``means`` of this worker's share become the batch's in the same exchange.
+        """
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.reduce([*(p.grad for p in network.parameters() if p.grad is not None), *means])
-        optimizer.step()
+        met = self.reduce([*(p.grad for p in network.parameters() if p.grad is not None), *means])
+
+        def finish() -> None:
+            met()
+            optimizer.step()
+
+        return finish
 
     @torch.no_grad()
     def _average(self) -> None:

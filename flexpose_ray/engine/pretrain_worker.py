@@ -20,7 +20,7 @@ from flexpose_ray.config import PretrainConfig, Recipe, pretrain_key
 from flexpose_ray.core.alpha import Alpha
 from flexpose_ray.core.beta import Beta
 from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.gan import GanSettings, GanTrainer
+from flexpose_ray.core.gan import Finish, GanSettings, GanTrainer
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.engine.checkpoint import last_checkpoint
@@ -160,13 +160,18 @@ def gan_trainer(
     )
 
 
-def average(tensors: list[torch.Tensor], world: int) -> None:
-    """Average tensors over all workers in place, as one flat all-reduce."""
+def average(tensors: list[torch.Tensor], world: int) -> Finish:
+    """Begin to average tensors over all workers, as one flat all-reduce; what comes back awaits the end."""
     flat = torch.cat([t.reshape(-1) for t in tensors])
-    dist.all_reduce(flat)
-    flat /= world
-    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
-        tensor.copy_(part.view_as(tensor))
+    work = dist.all_reduce(flat, async_op=True)
+
+    def finish() -> None:
+        work.wait()
+        flat.div_(world)
+        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    return finish
 
 
 def gather(rows_N: torch.Tensor, world: int) -> torch.Tensor:
@@ -203,6 +208,6 @@ class Meter:
         rate = (self.trainer.images_seen - self.seen) / 1000 / seconds
         record_work("train", seconds, self.trainer.device.type)
         means = torch.tensor([np.mean(v) for v in self.sums.values()], dtype=torch.float64, device=self.trainer.device)
-        self.trainer.reduce([means])
+        self.trainer.reduce([means])()
         losses = {name: round(mean, 5) for name, mean in zip(self.sums, means.tolist(), strict=True)}
         return {"kimg": kimg, "kimg_s": round(rate, 5), "eta_s": max(0, round((goal_kimg - kimg) / rate)), **losses}

@@ -19,7 +19,7 @@ from flexpose_ray.core.skeleton import BODY_15
 POSES_NJ2 = np.random.default_rng(0).uniform(0.2, 0.8, (60, 15, 2)).astype(np.float32)
 
 
-def trainer(reduce=lambda tensors: None, gather=lambda rows: rows, rank=0, world=1, beta=None, **settings):
+def trainer(reduce=lambda tensors: lambda: None, gather=lambda rows: rows, rank=0, world=1, beta=None, **settings):
     torch.manual_seed(0)
     generator = Generator(16, z_size=16, w_size=16, depth=2, base=64, most=8)
     networks = generator, Discriminator(16, base=64, most=8)
@@ -145,6 +145,7 @@ def test_strength_follows_the_logits_of_all_workers():
         for t in tensors:
             if t.ndim == 0:
                 t.fill_(-1.0)
+        return lambda: None
 
     alone, together = trainer(augment_target=0.0), trainer(others_lean_away, augment_target=0.0)
     for t, way in ((alone, 1), (together, -1)):
@@ -173,7 +174,7 @@ def test_the_penalty_comes_every_few_steps_and_is_the_gradient_s_square():
     t = trainer(r1_every=3)
     assert [i for i in range(7) if "r1" in t.step()] == [0, 3, 6]
     t, draw = trainer(augment_target=None), Draw.of_step(0, 0, 8, 60, 16)
-    t._update = lambda loss, network, optimizer, *means: None  # the penalty of the start, before anything moves
+    t._update = lambda loss, network, optimizer, *means: lambda: None  # the penalty of the start, before anything moves
     real = t.alpha.draw(t.real_poses(draw.rows_N, draw.mirror_N))
     found = t.step()["r1"]
     real.requires_grad_()
@@ -187,7 +188,7 @@ def test_a_larger_penalty_keeps_the_discriminator_flatter():
         for _ in range(25):
             t.step()
     real = flat.alpha.draw(flat.poses_NJ2[:16])
-    assert flat._r1_step(real) < 0.2 * steep._r1_step(real)
+    assert flat._r1_step(real)[0] < 0.2 * steep._r1_step(real)[0]
 
 
 def test_the_discriminator_s_optimizer_makes_up_for_the_lazy_steps():
@@ -226,14 +227,14 @@ def test_the_average_forgets_the_start_and_needs_no_gradient():
 
 def test_the_discriminator_learns_to_tell_images_of_a_generator_that_stands_still():
     t = trainer(batch=16, augment_target=None, r1_gamma=1.0, lr=0.01)
-    t._generator_step = lambda draw, z, augments: {}
+    t._generator_step = lambda draw, augments, end_discriminator: end_discriminator() or {}
     losses = [t.step()["d_loss"] for _ in range(30)]
     assert np.mean(losses[-5:]) < 0.6 * losses[0]
 
 
 def test_the_generator_learns_to_fool_a_discriminator_that_stands_still():
     t = trainer(batch=16, augment_target=None, lr=0.01)
-    t._discriminator_step = lambda draw, z2, augments: {}
+    t._discriminator_step = lambda draw, real, augments: ({}, lambda: None)
     losses = [t.step()["g_loss"] for _ in range(20)]
     assert np.mean(losses[-5:]) < 0.6 * losses[0]
 
@@ -246,7 +247,7 @@ def test_the_teacher_of_poses_begins_when_it_is_told_and_may_be_left_out():
 
 def test_the_teacher_of_poses_brings_poses_closer_and_leaves_beta_as_it_is():
     t = trainer(pose_from_kimg=0, pose_weight=100.0, lr=0.01, batch=16, augment_target=None)
-    t._discriminator_step = lambda draw, z2, augments: {}
+    t._discriminator_step = lambda draw, real, augments: ({}, lambda: None)
     z, wanted = torch.randn(64, 16), torch.as_tensor(POSES_NJ2)
     before = {name: v.clone() for name, v in t.beta.state_dict().items()}
 
@@ -317,8 +318,13 @@ def run_workers(world, steps, **settings):
             return everyone
 
         def reduce(tensors):
-            for tensor, parts in zip(tensors, exchange(tensors), strict=True):
-                tensor.copy_(sum(parts) / world)
+            everyone = exchange(tensors)
+
+            def finish():  # not before: what is done meanwhile may not lean on it
+                for tensor, parts in zip(tensors, everyone, strict=True):
+                    tensor.copy_(sum(parts) / world)
+
+            return finish
 
         with building:  # torch's seed belongs to the whole process
             t = workers[rank] = trainer(reduce, lambda rows: torch.cat(exchange([rows])[0]), rank, world, **settings)
@@ -379,7 +385,7 @@ def test_a_trainer_draws_by_its_weights():
     t = trainer()
     t.weights_N = np.eye(60)[7]
     seen = []
-    t._discriminator_step = lambda draw, z2, augments: seen.append(draw) or {}
+    t._discriminator_step = lambda draw, real, augments: (seen.append(draw) or {}, lambda: None)
     t.step()
     assert set(seen[0].rows_N) == {7}
 

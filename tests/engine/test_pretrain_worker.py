@@ -18,13 +18,20 @@ from flexpose_ray.engine.pretrain_judge import Judge
 def test_averaging_is_one_all_reduce_that_keeps_shapes_and_layouts(monkeypatch):
     calls = []
 
-    def all_reduce(flat):
-        calls.append(len(flat))
-        flat += 10 * torch.arange(len(flat))  # what another worker holds more
+    class Travelling:
+        def __init__(self, flat, async_op):
+            assert async_op
+            calls.append(len(flat))
+            self.flat = flat
 
-    monkeypatch.setattr(engine.dist, "all_reduce", all_reduce)
+        def wait(self):
+            self.flat += 10 * torch.arange(len(self.flat))  # what another worker holds more
+
+    monkeypatch.setattr(engine.dist, "all_reduce", Travelling)
     tensors = [torch.zeros(()), torch.zeros(2, 3, 2, 2).to(memory_format=torch.channels_last), torch.zeros(4)]
-    engine.average(tensors, 2)
+    finish = engine.average(tensors, 2)
+    assert all(t.eq(0).all() for t in tensors), "not there yet"
+    finish()
     assert calls == [1 + 24 + 4]
     assert tensors[0] == 0
     torch.testing.assert_close(tensors[1], 5 * torch.arange(1.0, 25).view(2, 3, 2, 2))
