@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +13,7 @@ from flexpose_ray.report.plots import ADAPTED, INK, MUTED, SOURCE, STYLE, TARGET
 
 STATUS_COLORS = {"done": TARGET, "stopped": SOURCE, "failed": ADAPTED}
 LINES = 400  # trials in the parallel coordinates, the best of them and of the others every n-th
+LINE_PT = 8.5  # from one label to the next
 
 
 def parallel_svg(name: str, axes_A: list[dict], rows_RA: np.ndarray, best: int = 10) -> str:
@@ -55,19 +58,20 @@ def spread_svg(name: str, lines: dict[str, list[tuple]], x_label: str, y_label: 
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 2.9))
         axes = figure.add_axes((0.14, 0.19, 0.83, 0.76))
-        shades = (ADAPTED, TARGET, SOURCE, INK, MUTED)
+        shades, ends = (ADAPTED, TARGET, SOURCE, INK, MUTED), []
         for k, (label, points) in enumerate(lines.items()):
             x, y = np.array([p[0] for p in points], float), np.array([p[1] for p in points])
             sd = np.array([p[2] or 0 for p in points])
             color, style = shades[k % len(shades)], ("-", "--", ":")[k // len(shades) % 3]
             axes.errorbar(x, y, sd, color=color, linestyle=style, linewidth=1.3, marker=".", capsize=2, elinewidth=0.8)
-            _label_end(axes, x[-1], y[-1], label, color)
+            ends.append((x[-1], y[-1], label, color))
         if ticks is not None:
             axes.set_xticks(range(len(ticks)), ticks)
         axes.set_xlabel(x_label, labelpad=2)
         axes.set_ylabel(y_label, labelpad=2)
         axes.margins(x=0.12, y=0.08)
         axes.tick_params(length=2.5, width=0.6)
+        _label_ends(axes, ends)
         return to_svg(figure, name)
 
 
@@ -117,5 +121,13 @@ def timeline_svg(name: str, rows: list[dict]) -> str:
         return to_svg(figure, name)
 
 
-def _label_end(axes: Axes, x: float, y: float, label: str, color: str) -> None:
-    axes.annotate(label, (x, y), (4, 0), textcoords="offset points", fontsize=7.5, va="center", color=color)
+def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Write a line's label at its end, none over another; ``ends``: x, y, label, colour."""
+    axes.autoscale_view()  # now, for places on the page
+    lowest, per_point = -math.inf, 72 / axes.figure.dpi
+    for x, y, label, color in sorted(ends, key=lambda end: end[1]):
+        at = axes.transData.transform((x, y))[1] * per_point
+        lowest = max(at, lowest + LINE_PT)
+        axes.annotate(
+            label, (x, y), (4, lowest - at), textcoords="offset points", fontsize=7.5, va="center", color=color
+        )

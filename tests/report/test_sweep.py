@@ -10,6 +10,7 @@ from flexpose_ray.config.sweep import Range, SweepConfig
 from flexpose_ray.engine.sweep_results import summarise
 from flexpose_ray.io.store import open_store
 from flexpose_ray.report.sweep import render_sweep
+from flexpose_ray.report.sweep_plots import LINE_PT, spread_svg
 from tests.engine.sweeps import made_row
 
 LAYERS = SweepConfig(
@@ -30,6 +31,15 @@ def rows_of(sweep: SweepConfig) -> list[dict]:
 
 def page(sweep: SweepConfig, rows: list[dict], tmp_path) -> str:
     return render_sweep("a <sweep>", sweep, summarise(open_store(tmp_path), sweep, rows), rows, "name: a")
+
+
+def test_labels_of_lines_that_end_together_stand_apart():
+    lines = {"one": [(0, 1.0, None), (1, 0.5, None)], "two": [(0, 0.9, 0.1), (1, 0.5, 0.1)], "top": [(1, 1.0, None)]}
+    svg = spread_svg("ends", lines, "x", "y")
+    heights = {label: float(y) for y, label in re.findall(r'y="([\d.]+)"[^>]*>(one|two|top)<', svg)}
+    assert heights.keys() == lines.keys()
+    assert heights["one"] - heights["two"] == pytest.approx(LINE_PT, abs=0.1)
+    assert heights["two"] - heights["top"] > 5 * LINE_PT
 
 
 def test_the_page_has_every_section_and_loads_nothing(tmp_path):
