@@ -1,6 +1,6 @@
 """Many more actors than this machine has cores: they sleep where a GPU would work, all the rest is real.
 
-``FLEXPOSE_SCALE=ACTORS,SHARDS,SECONDS`` sets the size. An actor is a process of about 90 MB.
+``FLEXPOSE_SCALE=ACTORS,SHARDS,SECONDS`` sets the size. An actor is a process of about 250 MiB.
 """
 
 from __future__ import annotations
