@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
+from ray._raylet import Config
 
 from flexpose_ray.core.errors import ConfigError
 from flexpose_ray.engine.signals import kept_sigterm
@@ -48,6 +49,7 @@ def ray_session(address: str | None = None, cpus: int | None = None) -> Iterator
     else:
         start, hint = _private(cpus), "look for space in /dev/shm and in the temporary folder, which RAY_TMPDIR moves"
     _guard_token(private=not address)
+    Config.initialize("")  # Ray keeps what it read when it was imported; RAY_AUTH_MODE may have been set since
     try:
         with kept_sigterm(), _muted_stderr():  # the core tells there that it took the log level
             ray.init(**start, logging_level=logging.ERROR, log_to_driver=False)

@@ -41,14 +41,15 @@ def test_no_shard_is_lost_and_the_driver_stays_small(monkeypatch, tmp_path):
     store.put(RUN_KEY, b'{"images": null}')
     monkeypatch.setattr(generate, "SampleAndCommit", Sleeper)
     shards, driver = plan_shards(int(SHARDS), 1), psutil.Process()
-    ends, sizes = [], []
+    ends, done, sizes = [], [0], []
     with ray_session(cpus=actors):
-        for _ in generate._run_stages(store, shards, generate.Pools(actors, 0, 0)):
+        for part in generate._run_stages(store, shards, generate.Pools(actors, 0, 0)):
             ends.append(time.monotonic())
+            done.append(done[-1] + part["rows"].sum())  # a pose a shard
             sizes.append(driver.memory_info().rss / MIB)
     assert committed(store) == set(shards)
-    steady = slice(len(ends) // 2, len(ends) - 2 * actors)  # all actors have started, and none has run out of work
-    rate = (len(ends[steady]) - 1) / (ends[steady][-1] - ends[steady][0])
+    first, last = len(ends) // 2, len(ends) - 2 * actors  # all actors have started, and none has run out of work
+    rate = (done[last] - done[first]) / (ends[last - 1] - ends[first - 1])
     ideal, growth = actors / SECONDS, sizes[-1] - sizes[len(sizes) // 10]
     print(
         f"\n{actors} actors of {SECONDS:g} s, {len(shards):,} shards: {rate:.1f} shards/s, {rate / ideal:.2f} of ideal"

@@ -52,7 +52,8 @@ page = ""
 for _ in range(100):
     time.sleep(0.2)
     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
-    if page.count("ray_flexpose_tasks_total{") and 'run="tiny"' in page:
+    tasks = sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith("ray_flexpose_tasks_total{"))
+    if tasks >= len(jobs) and 'run="tiny"' in page:
         break
 print(json.dumps({"told": told, "cost_s": cost_s, "page": page}))
 """

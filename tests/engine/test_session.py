@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
+import subprocess
+import sys
 
 import pytest
 import ray
@@ -39,6 +42,19 @@ def test_a_token_file_is_made_and_kept_private(tmp_path, monkeypatch):
     path.chmod(0o644)
     session._guard_token(private=False)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.read_text() == token
+
+
+@pytest.mark.slow
+def test_a_token_asked_for_after_ray_was_imported_is_asked_of_ray_too(ray_folder):
+    code = (
+        "import os, ray; from flexpose_ray.engine.session import ray_session\n"
+        "os.environ['RAY_AUTH_MODE'] = 'token'\n"
+        "with ray_session(cpus=1): print(ray.cluster_resources()['CPU'])"
+    )
+    env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_AUTH_MODE")}
+    env |= {"RAY_TMPDIR": ray_folder, "RAY_raylet_start_wait_time_s": "60"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=110)
+    assert done.stdout.split() == ["1.0"], done.stderr
 
 
 @pytest.mark.slow
