@@ -41,13 +41,15 @@ class RowConfig(Section):
 
     method: str
     settings: dict[str, Any] = Field({}, description="what differs from the method's defaults")
+    count: int | None = Field(None, ge=64, description="poses that are made and judged; the benchmark's by default")
 
 
 class BenchmarkRecipe(Section):
     """Every method on every pair, for every draw of the shots.
 
     In YAML ``methods`` is a list of names, or a mapping from a row's name to ``{method: NAME, SETTING: ...}``; where
-    the row has the method's name, that may be left out.
+    the row has the method's name, that may be left out. A ``count`` among them is that of the row: so many poses are
+    held against the target's, whose number stays.
     """
 
     word: ClassVar[str] = "benchmark_"
@@ -83,8 +85,9 @@ def _row(name: str, values: Any) -> Any:
         return {"method": name}
     if not isinstance(values, dict):
         return values
-    settings = {key: value for key, value in values.items() if key not in ("method", "settings")}
-    return {"method": values.get("method", name), "settings": {**values.get("settings", {}), **settings}}
+    own = {"method": name} | {key: values[key] for key in ("method", "count") if key in values}
+    settings = {key: value for key, value in values.items() if key not in ("method", "count", "settings")}
+    return {**own, "settings": {**values.get("settings", {}), **settings}}
 
 
 def row_settings(name: str, row: RowConfig) -> Any:

@@ -30,11 +30,17 @@ def halves(target: PoseSet, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def score_table(
-    rows: dict[str, np.ndarray], target: PoseSet, shots_NJ2: np.ndarray | None = None, count: int = 5000, seed: int = 0
+    rows: dict[str, np.ndarray],
+    target: PoseSet,
+    shots_NJ2: np.ndarray | None = None,
+    count: int = 5000,
+    seed: int = 0,
+    judged: int | None = None,
 ) -> list[dict]:
     """Score pose sets against the target, and one half of the target against the other: the floor.
 
-    Every comparison has the same number of poses on both sides, because all of these metrics depend on it.
+    Every comparison has the same number of poses on both sides, because all of these metrics depend on it, unless
+    ``judged`` asks for what a set of another size is worth: of FD little changes, coverage rises with it.
 
     Args:
         rows: poses (N, J, 2) in crop units by name.
@@ -42,11 +48,12 @@ def score_table(
         shots_NJ2: the annotated poses that the methods were given, for the distance to them.
         count: poses a side at most; the smallest set and the halves of the target lower it for all.
         seed: splits the target, and draws ``count`` poses of every set.
+        judged: the first so many poses of every row instead; MMD^2 takes 5,000 of them (:func:`mmd2`).
 
     Returns:
-        One dict a row, the floor first: ``name``, ``fd``, ``mmd2``, ``density``, ``coverage``, ``count`` (poses a
-        side), and with shots ``shot_distance`` (mean joint distance to the nearest shot, crop units) and ``copies``
-        (share of poses nearer than 0.02 to a shot).
+        One dict a row, the floor first: ``name``, ``fd``, ``mmd2``, ``density``, ``coverage``, ``count`` (poses of
+        the target, and without ``judged`` of the row), and with shots ``shot_distance`` (mean joint distance to the
+        nearest shot, crop units) and ``copies`` (share of poses nearer than 0.02 to a shot).
 
     Raises:
         DataError: sets that are too small, or of another skeleton than the target.
@@ -62,6 +69,8 @@ def score_table(
     for name, pair in pairs.items():
         rng = np.random.default_rng(seed)  # the target is drawn first: the same poses judge every row
         target_NJ2, judged_NJ2 = (side[rng.choice(len(side), count, replace=False)] for side in pair)
+        if judged is not None and name != FLOOR:
+            judged_NJ2 = pair[1][:judged]
         density, coverage = density_coverage(judged_NJ2, target_NJ2, NEIGHBOURS)
         row = {
             "name": name,

@@ -35,6 +35,7 @@ class Cell:
         pair, row, seed: its place.
         method: name of the method.
         settings: of the method.
+        count: poses of the method that are judged; as many as of the target where None.
         make: hash of all that its figures depend on, but for the code.
     """
 
@@ -43,6 +44,7 @@ class Cell:
     seed: int
     method: str
     settings: Any
+    count: int | None
     make: str
 
     @property
@@ -56,7 +58,8 @@ class Cell:
         if "seed" in {field.name for field in fields(settings)} and "seed" not in row.settings:
             settings = replace(settings, seed=seed)
         made_of = [pair.model_dump(mode="json", exclude={"name"}), digest, row.method, asdict(settings), seed, count]
-        return Cell(pair.name, row_name, seed, row.method, settings, config_hash(made_of))
+        made_of += [] if row.count is None else [row.count]
+        return Cell(pair.name, row_name, seed, row.method, settings, row.count, config_hash(made_of))
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
         pair: its configuration.
         base: the pair's generator and what belongs to it; left as it is.
         poses: of the pair.
-        count: poses a side.
+        count: poses a side; those of the target alone, where the cell has a count of its own.
         device: where networks run.
 
     Returns:
@@ -126,10 +129,10 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
     started = time.perf_counter()
     learned = METHODS[cell.method].learn(given, cell.settings, lambda row: None, device)
     seconds = time.perf_counter() - started
-    samples_NJ2 = learned.sample(count, FIRST_SAMPLE + cell.seed)
+    samples_NJ2 = learned.sample(cell.count or count, FIRST_SAMPLE + cell.seed)
     if not np.isfinite(samples_NJ2).all():
         raise DataError(cell.row, "made poses that hold NaN or infinity", "lower its learning rate")
-    floor, scores = score_table({cell.row: samples_NJ2}, poses.held, shots_NJ2, count, cell.seed)
+    floor, scores = score_table({cell.row: samples_NJ2}, poses.held, shots_NJ2, count, cell.seed, cell.count)
     limits = base.limits.widened(shots_NJ2)
     size, whole = learned.size, stored_bytes(base.generator.state_dict())
     place = {"pair": cell.pair, "row": cell.row, "seed": cell.seed, "make": cell.make, "error": None}

@@ -72,7 +72,9 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
 def _row(recipe: BenchmarkRecipe, name: str, cells: list[dict]) -> dict:
     method = METHODS[recipe.methods[name].method]
     good = [cell for cell in cells if cell["error"] is None]
-    changed = recipe.methods[name].settings
+    changed = {**recipe.methods[name].settings}
+    if recipe.methods[name].count is not None:
+        changed["count"] = recipe.methods[name].count
     told = ", ".join(f"{key} {value}" for key, value in changed.items())
     title = method.title if name == method.name and not changed else f"{method.title} [{name}: {told or 'defaults'}]"
     row = {"name": name, "title": title, "method": method.name, "family": method.family, "settings": changed}

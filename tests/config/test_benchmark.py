@@ -34,8 +34,13 @@ def test_rows_may_have_names_and_settings_of_their_own():
     assert settings == FlexPoseSettings(layers=(1, 3), steps=9, **paper)
 
 
+def test_a_row_may_have_a_count_of_its_own():
+    rows = recipe(methods={"flow": {"count": 900, "steps": 9}, "coral": None}).methods
+    assert [(row.count, row.settings) for row in rows.values()] == [(900, {"steps": 9}), (None, {})]
+
+
 def test_a_recipe_survives_its_own_dump():
-    made = recipe(methods={"mine": {"method": "flow", "steps": 9}})
+    made = recipe(methods={"mine": {"method": "flow", "steps": 9, "count": 900}})
     assert BenchmarkRecipe.model_validate(made.model_dump(mode="json")) == made
 
 
@@ -48,6 +53,7 @@ def test_a_recipe_survives_its_own_dump():
         ({"methods": {"lora": {"loss": "l1"}}}, "^methods.lora: loss: should be 'adversarial' or 'perceptual'"),
         ({"methods": {"coral": {"shrink": 2}}}, "^methods.coral: shrink: .*less than or equal to 1"),
         ({"methods": {"coral": {"shrinks": 2}}}, r"unknown key shrinks \(known here: shrink\)"),
+        ({"methods": {"coral": {"count": 3}}}, "count: should be greater than or equal to 64, found 3"),
         ({"methods": {"Bad Name": {"method": "coral"}}}, "pattern"),
         ({"methods": []}, "methods: .*at least 1"),
         ({"pairs": [PAIR, PAIR]}, "pairs: a-b is there twice"),

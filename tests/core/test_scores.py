@@ -33,6 +33,14 @@ def test_every_row_has_the_count_of_the_smallest_set():
     assert {row["count"] for row in score_table({"many": cloud(1000, 1)}, target, count=500)} == {150}
 
 
+def test_a_larger_set_may_be_judged_whole():
+    target, many = PoseSet(cloud(300, 0)), cloud(1000, 1)
+    few, all_of_it = (score_table({"many": many}, target, many[:3], judged=judged) for judged in (100, 1000))
+    assert few[0] == all_of_it[0] and few[0]["count"] == all_of_it[1]["count"] == 150
+    assert few[1]["coverage"] < all_of_it[1]["coverage"]
+    assert (few[1]["copies"], all_of_it[1]["copies"]) == (3 / 100, 3 / 1000)
+
+
 def test_floor_is_below_a_shifted_set_and_the_seed_repeats_the_table():
     target, rows = PoseSet(cloud(400, 0)), {"same": cloud(400, 1), "moved": cloud(400, 2, mean=0.6)}
     floor, same, moved = table = score_table(rows, target, seed=1)

@@ -13,10 +13,11 @@ from flexpose_ray.core.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.core.metrics import frechet_distance
 from flexpose_ray.engine import benchmark as module
 from flexpose_ray.engine.benchmark import plan_benchmark, run_benchmark
-from flexpose_ray.engine.benchmark_cell import FIRST_SAMPLE
+from flexpose_ray.engine.benchmark_cell import FIRST_SAMPLE, measure, read_pair
 from flexpose_ray.engine.benchmark_table import COLUMNS, format_benchmark, markdown, summarise
 from flexpose_ray.engine.targets import split_target
 from flexpose_ray.io.datasets import read_source
+from flexpose_ray.io.models import load_generator
 from flexpose_ray.io.store import open_store
 from flexpose_ray.methods.keypoint import coral
 
@@ -158,6 +159,18 @@ def test_a_draw_gives_its_seed_to_training_unless_the_recipe_does(tiny_generator
     methods = {"flow": FLOW, "pinned": {"method": "flow", **FLOW, "seed": 5}}
     plan = plan_benchmark(recipe(tiny_generator, methods=methods, seeds=[3]), str(tmp_path))
     assert [cell.settings.seed for cell in plan.missing] == [3, 5]
+
+
+def test_a_row_may_make_more_poses_than_it_is_compared_with(tiny_generator: str, tmp_path):
+    made = recipe(tiny_generator, methods={"coral": None, "more": {"method": "coral", "count": 400}}, seeds=[0])
+    few, more = plan_benchmark(made, str(tmp_path)).missing
+    assert few.make != more.make and few.settings == more.settings
+    pair, base = made.pairs[0], load_generator(tiny_generator)
+    results = [measure(cell, pair, base, read_pair(pair, made, base), made.count, "cpu") for cell in (few, more)]
+    assert results[0]["coverage"] < results[1]["coverage"] and results[0]["floor"] == results[1]["floor"]
+    assert [result["count"] for result in results] == [64, 64]
+    (row,) = summarise(made, results)["pairs"][0]["rows"][1:]
+    assert row["settings"] == {"count": 400} and row["title"].endswith("[more: count 400]")
 
 
 def test_bad_input_is_told_before_anything_starts(tiny_generator: str, tmp_path, no_ray):
