@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from flexpose_ray.config.reading import Section
 from flexpose_ray.config.sections import Count, Seed
 
-Objective = Literal["fd", "mmd2", "density", "coverage", "seconds"]
+Objective = Literal["fd", "mmd2", "density", "coverage", "loss", "seconds"]
 HIGHER_IS_BETTER = {"density", "coverage"}
 OF_PRETRAINING = {"fd", "mmd2", "seconds"}  # what a training measures of itself
 SWEPT_OF_TARGET = {"target.shots_per_label", "target.seed"}  # all points are judged by the same held-out poses

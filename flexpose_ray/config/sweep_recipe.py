@@ -26,6 +26,8 @@ class SweepRecipe(Recipe):
             raise ValueError("a sweep over pretraining needs a source to train on")
         if self.sweep.over == "adapt" and (self.generator is None or self.target is None):
             raise ValueError("a sweep over adaptation needs a generator and a target")
+        if self.sweep.over == "adapt" and "loss" in self.sweep.objectives and self.adapt.layers == "none":
+            raise ValueError("objective loss: a blend alone is fitted, not trained, and has none; set adapt.layers")
         return self
 
     @property

@@ -78,7 +78,7 @@ def _adapt_and_judge(point: dict[str, Any], study: Study, report: Report) -> dic
     shots_NJ2 = _local(study.shots[draw_key(recipe.target.shots_per_label, recipe.target.seed)])
     sweep, settings = recipe.sweep, FlexPoseSettings(**recipe.adapt.model_dump())
     device = "cuda" if ray.get_gpu_ids() else "cpu"
-    looking, last = 0.0, {}
+    looking, losses = 0.0, []
 
     def poses(transfer: Transfer, count: int) -> np.ndarray:
         # A copy: sampling freezes what it is given.
@@ -86,8 +86,7 @@ def _adapt_and_judge(point: dict[str, Any], study: Study, report: Report) -> dic
         return sampler.sample(SAMPLE_SEED + sweep.seed, np.arange(count))[0]
 
     def note(row: dict) -> None:
-        nonlocal last
-        last = row
+        losses.append(row["loss"])
         if not math.isfinite(row["loss"]):
             way_out = f"lower adapt.lr ({settings.lr:g})"
             raise TrainingError(f"adaptation, step {row['step']:,}", f"the loss is {row['loss']}", way_out)
@@ -98,7 +97,7 @@ def _adapt_and_judge(point: dict[str, Any], study: Study, report: Report) -> dic
             return
         began = time.perf_counter()
         fd = frechet_distance(poses(transfer, sweep.report_samples), held_NJ2)
-        report({"step": step, "loss": last["loss"], "fd": fd})
+        report({"step": step, "loss": losses[-1], "fd": fd})
         looking += time.perf_counter() - began
 
     began = time.perf_counter()
@@ -107,7 +106,8 @@ def _adapt_and_judge(point: dict[str, Any], study: Study, report: Report) -> dic
     seconds = time.perf_counter() - began - looking
     judged_NJ2 = poses(transfer, min(sweep.samples, len(held_NJ2)))
     scores = {**judge(judged_NJ2, held_NJ2), "seconds": round(seconds, 3)}
-    trained = {"loss": last["loss"]} if last else {}  # a blend alone is fitted, without steps
+    # Of the last tenth of the steps, because batches differ; a blend alone is fitted, without steps.
+    trained = {"loss": float(np.mean(losses[-math.ceil(len(losses) / 10) :]))} if losses else {}
     return {"step": settings.steps, **trained, **scores}
 
 

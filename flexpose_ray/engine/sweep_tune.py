@@ -33,7 +33,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN
 ROUND = 250  # trials by one Tuner: it keeps 35 kB of each
 RETRIES = 1  # of a trial whose worker died; what goes wrong within a trial is its result
 LOOK = ("step", "kimg", "loss", "fd", "mmd2", "seconds")  # what a row's curve keeps of a report
-SCORES = ("fd", "mmd2", "density", "coverage", "seconds")
+SCORES = ("fd", "mmd2", "density", "coverage", "loss", "seconds")
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our rows are the log
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial has no score

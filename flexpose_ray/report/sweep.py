@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from html import escape
+from typing import get_args
 
 import numpy as np
 import yaml
 
-from flexpose_ray.config.sweep import Range, SweepConfig, point_text, value_text
+from flexpose_ray.config.sweep import Objective, Range, SweepConfig, point_text, value_text
 from flexpose_ray.engine.sweep import load_swept
 from flexpose_ray.engine.sweep_results import GIVEN, SEEDS, cost, read_rows, summarise
 from flexpose_ray.io.store import Store
@@ -19,7 +20,7 @@ from flexpose_ray.report.sweep_plots import STATUS_COLORS, heat_svg, parallel_sv
 
 PAGE = "report.html"
 SHOWN = 20  # points in the table
-NAMES = {"fd": "FD", "mmd2": "MMD²", "density": "density", "coverage": "coverage", "seconds": "seconds"}
+NAMES = {name: name for name in get_args(Objective)} | {"fd": "FD", "mmd2": "MMD²", "loss": "training loss"}
 LAYERS, SHOTS = "adapt.layers", "target.shots_per_label"
 DOTS = {"done": "target", "stopped": "source", "failed": "adapted"}
 

@@ -88,6 +88,7 @@ def test_hands_do_not_make_another_sweep():
         ({"scheduler": "pbt"}, "pbt breeds a population of trainings"),
         ({"over": "pretrain"}, "adapt.steps cannot be swept over pretrain"),
         ({"over": "pretrain", "space": {"pretrain.lr": [1]}}, "needs a source"),
+        ({"space": {"adapt.seed": [0, 1]}, "objectives": ["loss"]}, "objective loss: a blend alone is fitted"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_line(changes: dict, told: str):

@@ -56,7 +56,7 @@ def test_every_point_is_tried_once(place: str, request, tiny_generator: str, ray
         {**recipe.sweep.point(trial), "adapt.layers": recipe.sweep.point(trial)["adapt.layers"]} for trial in range(6)
     ]
     for row in rows:
-        assert set(row["scores"]) == {"fd", "mmd2", "density", "coverage", "seconds"}
+        assert set(row["scores"]) == {"fd", "mmd2", "density", "coverage", "loss", "seconds"}
         assert [look["step"] for look in row["curve"]] == [2, 4] and row["started"] < row["ended"]
     assert len({row["scores"]["fd"] for row in rows}) == 6, "points make no difference"
     table = pq.read_table(io.BytesIO(store.get(TABLE)))
