@@ -95,12 +95,12 @@ class AdaptConfig(Section):
     pairing: Literal["random", "nearest", "transport"] = "transport"
     gamma: str = Field("beta", description="beta, discriminator, keypoints, pixels, or a VGG-16 weights file")
     mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
-    shrink: float | None = Field(None, ge=0, le=1, description="moments, blend: weight of the shots' covariance")
+    shrink: float | None = Field(None, ge=0, le=1, description="how far the shots tell their spread by themselves")
     blend: bool = Field(True, description="blend poses with the shots; see core/blend.py for what follows")
-    prior: float = Field(0.5, ge=0, description="blend: share of poses that stay, where the source is near the shots")
+    prior: float = Field(0.75, ge=0, description="blend: share of poses that stay, if shots lie among them")
     spread: float = Field(0.3, ge=0, le=1, description="blend: how much of its own way a pose keeps beside the shots")
     finish: float = Field(0.5, ge=0, le=1, description="blend: share of the way to the estimated moments")
-    rarity: float = Field(2, ge=0, description="blend: how much less a shot weighs the farther it is from the source")
+    rarity: float = Field(4, ge=0, description="blend: how much less a shot weighs the farther it is from the source")
     mirror: bool | None = Field(None, description="mirror images of shots are shots; found out by default")
     steps: Count = 200
     batch: int = Field(48, ge=2)

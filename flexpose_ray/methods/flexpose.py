@@ -56,8 +56,8 @@ class FlexPoseSettings:
             beta's space among more latents, "transport" (one to one, least total distance).
         gamma: features of "perceptual"; see core/perceptual.py.
         mixup: size E of the guidance set by pose-mixup (paper eq. 7); 0 takes the shots alone.
-        shrink: for "moments" and the blend, weight of the shots' covariance, the rest is the source's; None chooses
-            it by leaving one shot out after another.
+        shrink: for "moments" the weight of the shots' covariance, the rest is the source's; for the blend how far they
+            tell their spread by themselves; None chooses it by leaving one shot out after another.
         blend: blend the poses with the shots.
         mirror: whether mirror images of the shots are shots; None asks :func:`both_sides`.
         prior, spread, finish, rarity: of the blend; see methods/blending.py.
@@ -73,10 +73,10 @@ class FlexPoseSettings:
     mixup: int = 1000
     shrink: float | None = None
     blend: bool = True
-    prior: float = 0.5
+    prior: float = 0.75
     spread: float = 0.3
     finish: float = 0.5
-    rarity: float = 2.0
+    rarity: float = 4.0
     mirror: bool | None = None
     steps: int = 200
     batch: int = 48

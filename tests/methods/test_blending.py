@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from flexpose_ray.core.blend import NUMBERS
-from flexpose_ray.core.distribution import moments, shrunk_moments
+from flexpose_ray.core.distribution import moments
 from flexpose_ray.core.geometry import flip
 from flexpose_ray.core.latents import latents
 from flexpose_ray.core.metrics import frechet_distance
 from flexpose_ray.core.skeleton import BODY_15
 from flexpose_ray.io.datasets.synthetic import sample_synthetic
-from flexpose_ray.methods.blending import BlendSettings, fit_blend, nearness, weights
+from flexpose_ray.methods.blending import BlendSettings, fit_blend, nearness, wanted_moments, weights
 
 SOURCE = sample_synthetic("rowing?count=2000").keypoints_NJ2
 TARGET = sample_synthetic("cycling?count=2000").keypoints_NJ2
@@ -27,11 +27,26 @@ def blended(**settings) -> np.ndarray:
 
 
 def test_all_of_the_way_gives_the_wanted_moments():
-    found = moments(torch.as_tensor(blended(finish=2.0, shrink=0.5)))  # half of it, so much do the shots tell
-    shots = moments(torch.as_tensor(SHOTS))
-    wanted = shrunk_moments(moments(torch.as_tensor(SOURCE)), shots, len(SHOTS), 0.5)
+    found = moments(torch.as_tensor(blended(finish=1.0, shrink=0.5)))
+    wanted = wanted_moments(*(moments(torch.as_tensor(poses)) for poses in (SOURCE, SHOTS)), 0.5)
     for have, want in zip(found, wanted, strict=True):
         torch.testing.assert_close(have, want, atol=1e-4, rtol=0)
+
+
+def test_the_wanted_covariance_goes_from_that_of_the_source_to_that_of_the_shots():
+    source, shots = (moments(torch.as_tensor(poses)) for poses in (SOURCE, SHOTS))
+    way = [wanted_moments(source, shots, shrink) for shrink in (0.0, 0.3, 0.6, 1.0)]
+    assert all(torch.equal(mean_D, shots[0]) for mean_D, _ in way)
+    torch.testing.assert_close(way[0][1], source[1], atol=1e-9, rtol=0)
+    torch.testing.assert_close(way[-1][1], shots[1], atol=1e-6, rtol=0)
+    apart = [(covariance_DD - shots[1]).norm().item() for _, covariance_DD in way]
+    assert apart == sorted(apart, reverse=True)
+
+
+def test_the_wanted_covariance_is_one_where_two_shots_are_flat():
+    source, two = (moments(torch.as_tensor(poses)) for poses in (SOURCE, SHOTS[:2]))
+    _, covariance_DD = wanted_moments(source, two, 0.2)
+    assert covariance_DD.isfinite().all() and torch.linalg.eigvalsh(covariance_DD).min() > -1e-9
 
 
 def test_it_is_nearer_to_the_target_than_source_and_mixup_around_the_shots():
