@@ -73,7 +73,7 @@ def test_every_shipped_recipe_is_of_one_kind():
 
 
 def test_an_unknown_name_lists_the_shipped_recipes():
-    assert "no such recipe (give a YAML file or one of cmu, coco, coco_to_penn" in fault("nonsense")
+    assert "no such recipe (give a YAML file or one of cmu, coco, coco_mpii, coco_to_penn" in fault("nonsense")
 
 
 def test_a_recipe_is_frozen(recipe_file):
