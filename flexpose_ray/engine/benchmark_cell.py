@@ -124,8 +124,8 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
     """
     shots_NJ2 = poses.rest.pick_shots(pair.target.shots_per_label, cell.seed).keypoints_NJ2
     networks = [part.to(memory_format=torch.channels_last) for part in (base.generator, base.discriminator, base.beta)]
-    aligned_NJ2 = _some(poses.rest).keypoints_NJ2
-    given = Given(*networks, base.alpha, base.source, poses.source_NJ2.copy(), shots_NJ2, aligned_NJ2)
+    own = poses.source_NJ2.copy(), shots_NJ2, base.alpha.skeleton
+    given = Given(*own, *networks, base.alpha, base.source, _some(poses.rest).keypoints_NJ2)
     started = time.perf_counter()
     learned = METHODS[cell.method].learn(given, cell.settings, lambda row: None, device)
     seconds = time.perf_counter() - started

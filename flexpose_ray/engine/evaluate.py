@@ -7,19 +7,16 @@ import numpy as np
 from flexpose_ray.core.errors import ConfigError, DataError
 from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.core.scores import FLOOR, score_table
-from flexpose_ray.methods.keypoint import BASELINES, NEEDS_SHOTS, NEEDS_SOURCE
+from flexpose_ray.methods.base import GivenPoses
+from flexpose_ray.methods.guidance import both_sides
+from flexpose_ray.methods.keypoint import source_as_is
+from flexpose_ray.methods.registry import METHODS
 
 YOURS = "your data set"
 PAR = 0.05  # FDs closer than this share of the better one count as equal
 FEW = 1000  # poses a side under which an FD of 30 numbers is mostly sampling noise
-LABELS = {
-    FLOOR: "floor (target / target)",
-    "source_as_is": "source as it is",
-    "shots_alone": "shots alone",
-    "pose_mixup": "pose-mixup",
-    "mean_shift": "mean shift",
-    "coral": "CORAL",
-}
+SIMPLE = {"shots_alone": False, "pose_mixup": False, "mean_shift": True, "coral": True}  # name: takes source poses
+LABELS = {FLOOR: "floor (target / target)", "source_as_is": "source as it is"} | {k: METHODS[k].title for k in SIMPLE}
 COLUMNS = {  # key in a row: heading, format
     "fd": ("FD", "{:.4f}"),
     "mmd2": ("MMD^2", "{:.4f}"),
@@ -64,13 +61,8 @@ def evaluate(
         if isinstance(poses, PoseSet) and poses.skeleton_name != target.skeleton_name:
             problem = f"poses are {poses.skeleton_name}, the target is {target.skeleton_name}"
             raise DataError(name, problem, "compare sets of one skeleton")
-    source_NJ2 = None if source is None else source.keypoints_NJ2
     shots_NJ2 = None if shots is None else shots.keypoints_NJ2
-    baselines = {
-        name: method(source_NJ2, shots_NJ2, count, seed)
-        for name, method in BASELINES.items()
-        if (source is not None or name not in NEEDS_SOURCE) and (shots is not None or name not in NEEDS_SHOTS)
-    }
+    baselines = simple_methods(source, shots, count, seed)
     taken = sorted({YOURS, FLOOR, *baselines} & set(extra or {}))
     if taken:
         raise ConfigError("extra", f"the name {taken[0]!r} is taken", "give the method another name")
@@ -91,6 +83,29 @@ def evaluate(
     result["outcome"], result["verdict"] = _verdict(result)
     result["notes"] = _notes(result, target, source, shots)
     return result
+
+
+def simple_methods(source: PoseSet | None, shots: PoseSet | None, count: int, seed: int) -> dict[str, np.ndarray]:
+    """Poses of the simple methods that can be had from what is given, by name in table order.
+
+    They take mirror images of shots for shots where :func:`both_sides` says so, as they do in a benchmark.
+
+    Returns:
+        float32 arrays (count, J, 2) in crop units.
+
+    Raises:
+        DataError: fewer than two shots, or fewer than two source poses where there are shots.
+    """
+    source_NJ2 = None if source is None else source.keypoints_NJ2
+    made = {} if source is None else {"source_as_is": source_as_is(source_NJ2, None, count, seed)}
+    if shots is None:
+        return made
+    given = GivenPoses(source_NJ2, shots.keypoints_NJ2, shots.skeleton)
+    for name, takes_source in SIMPLE.items():
+        if source is not None or not takes_source:
+            method = METHODS[name]
+            made[name] = method.learn(given, method.settings, lambda row: None, "cpu").sample(count, seed)
+    return made
 
 
 def table_rows(result: dict) -> list[tuple[str, dict]]:
@@ -140,6 +155,8 @@ def _notes(result: dict, target: PoseSet, source: PoseSet | None, shots: PoseSet
     if shots is None:
         notes.append("no shots given: shots alone, pose-mixup, mean shift and CORAL are left out, copies not counted.")
         return notes
+    if both_sides(shots.keypoints_NJ2, shots.skeleton):
+        notes.append("the simple methods take mirror images of the shots too, since left and right look alike in them.")
     known = {pose_J2.tobytes() for pose_J2 in target.keypoints_NJ2}
     shared = sum(pose_J2.tobytes() in known for pose_J2 in shots.keypoints_NJ2)
     if shared:

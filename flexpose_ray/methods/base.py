@@ -19,6 +19,7 @@ from flexpose_ray.core.distribution import Moments
 from flexpose_ray.core.errors import DataError
 from flexpose_ray.core.generator import Generator
 from flexpose_ray.core.sampler import PoseSampler
+from flexpose_ray.core.skeleton import Skeleton
 from flexpose_ray.core.transfer import Transfer
 from flexpose_ray.methods import guidance
 
@@ -32,35 +33,28 @@ OnStep = Callable[[dict], None]  # takes step, steps, loss, steps_s
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a method may learn from. It leaves the values of the networks as they are.
+class GivenPoses:
+    """What a method may learn from that needs no network.
 
     Attributes:
-        generator, discriminator, beta, alpha: of the source, pretrained.
-        source: mean and covariance of the poses that the generator was trained on.
-        source_NJ2: source poses, crop units.
+        source_NJ2: source poses, crop units; None does for methods that take none.
         shots_NJ2: the annotated target poses, crop units.
-        aligned_NJ2: all target poses that are not held out; the reference "aligned" alone may look at them.
+        skeleton: of both.
     """
 
-    generator: Generator
-    discriminator: Discriminator
-    beta: Beta
-    alpha: Alpha
-    source: Moments
-    source_NJ2: np.ndarray
+    source_NJ2: np.ndarray | None
     shots_NJ2: np.ndarray
-    aligned_NJ2: np.ndarray
+    skeleton: Skeleton
 
     @cached_property
     def mirror(self) -> bool:
         """Whether mirror images of the shots are shots, for every method alike."""
-        return guidance.both_sides(self.shots_NJ2, self.alpha.skeleton)
+        return guidance.both_sides(self.shots_NJ2, self.skeleton)
 
     @cached_property
     def sides_NJ2(self) -> np.ndarray:
         """The shots, and their mirror images where those are shots too."""
-        return guidance.with_sides(np.asarray(self.shots_NJ2, np.float32), self.alpha.skeleton, self.mirror)
+        return guidance.with_sides(np.asarray(self.shots_NJ2, np.float32), self.skeleton, self.mirror)
 
     def mixed(self, count: int, seed: int) -> np.ndarray:
         """``count`` poses by pose-mixup of the shots (paper eq. 7), half of them mirrored where that makes shots.
@@ -68,7 +62,7 @@ class Given:
         Raises:
             DataError: fewer than two shots.
         """
-        return guidance.mixed(self.shots_NJ2, count, np.random.default_rng(seed), self.alpha.skeleton, self.mirror)
+        return guidance.mixed(self.shots_NJ2, count, np.random.default_rng(seed), self.skeleton, self.mirror)
 
     def guidance(self, mixup: int, seed: int) -> np.ndarray:
         """:meth:`mixed` to ``mixup`` poses; ``sides_NJ2`` where that is 0.
@@ -80,6 +74,24 @@ class Given:
             problem = f"adaptation needs at least two poses, found {len(self.shots_NJ2)}"
             raise DataError("shots", problem, "annotate more poses")
         return self.mixed(mixup, seed) if mixup else self.sides_NJ2
+
+
+@dataclass(frozen=True)
+class Given(GivenPoses):
+    """What any method may learn from. It leaves the values of the networks as they are.
+
+    Attributes:
+        generator, discriminator, beta, alpha: of the source, pretrained.
+        source: mean and covariance of the poses that the generator was trained on.
+        aligned_NJ2: all target poses that are not held out; the reference "aligned" alone may look at them.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    beta: Beta
+    alpha: Alpha
+    source: Moments
+    aligned_NJ2: np.ndarray
 
 
 @dataclass(frozen=True)

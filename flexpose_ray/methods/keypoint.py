@@ -73,11 +73,6 @@ def coral(
     return mapped_ND.reshape(drawn_NJ2.shape).astype(np.float32)
 
 
-BASELINES = {f.__name__: f for f in (source_as_is, shots_alone, pose_mixup, mean_shift, coral)}  # in table order
-NEEDS_SOURCE = ("source_as_is", "mean_shift", "coral")
-NEEDS_SHOTS = ("shots_alone", "pose_mixup", "mean_shift", "coral")
-
-
 def _at_least(least: int, poses_NJ2: np.ndarray, what: str) -> None:
     if len(poses_NJ2) < least:
         raise DataError(what, f"at least {least} wanted, found {len(poses_NJ2)}", "give a larger set")

@@ -11,7 +11,7 @@ from flexpose_ray.core.blend import NUMBERS
 from flexpose_ray.core.errors import DataError
 from flexpose_ray.core.latents import latents
 from flexpose_ray.methods import keypoint
-from flexpose_ray.methods.base import Draw, Given, Learned, OnStep, Share, drawn_by
+from flexpose_ray.methods.base import Draw, Given, GivenPoses, Learned, OnStep, Share, drawn_by
 from flexpose_ray.methods.blending import SAMPLES, BlendSettings, fit_blend
 
 LEAST_STD = 1e-6  # of a coordinate, crop units
@@ -58,23 +58,23 @@ def aligned(given: Given, settings: NoSettings, on_step: OnStep, device: str) ->
     return Learned(draw, 0, {"poses": torch.as_tensor(poses_NJ2)})
 
 
-def shots_alone(given: Given, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
+def shots_alone(given: GivenPoses, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
     return _fitted(lambda count, seed: keypoint.shots_alone(None, given.sides_NJ2, count, seed), 0, given)
 
 
-def pose_mixup(given: Given, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
+def pose_mixup(given: GivenPoses, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
     given.guidance(0, 0)
     return _fitted(given.mixed, 0, given)
 
 
-def mean_shift(given: Given, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
+def mean_shift(given: GivenPoses, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
     def draw(count: int, seed: int) -> np.ndarray:
         return keypoint.mean_shift(given.source_NJ2, given.sides_NJ2, count, seed)
 
     return _fitted(draw, _size(given), given)
 
 
-def coral(given: Given, settings: CoralSettings, on_step: OnStep, device: str) -> Learned:
+def coral(given: GivenPoses, settings: CoralSettings, on_step: OnStep, device: str) -> Learned:
     shrink = _shrink(given, settings)
 
     def draw(count: int, seed: int) -> np.ndarray:
@@ -83,7 +83,7 @@ def coral(given: Given, settings: CoralSettings, on_step: OnStep, device: str) -
     return _fitted(draw, _size(given) * (_size(given) + 1), given)
 
 
-def diagonal(given: Given, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
+def diagonal(given: GivenPoses, settings: NoSettings, on_step: OnStep, device: str) -> Learned:
     """Source poses, every coordinate brought to the shots' mean and standard deviation."""
     sides_NJ2 = given.guidance(0, 0)
     (mean_J2, std_J2), (wanted_J2, wanted_std_J2) = (
@@ -98,7 +98,7 @@ def diagonal(given: Given, settings: NoSettings, on_step: OnStep, device: str) -
     return _fitted(draw, 2 * _size(given), given)
 
 
-def mixup_noise(given: Given, settings: MixupNoiseSettings, on_step: OnStep, device: str) -> Learned:
+def mixup_noise(given: GivenPoses, settings: MixupNoiseSettings, on_step: OnStep, device: str) -> Learned:
     """Pose-mixup with noise of a covariance between the source's and the shots'."""
     shrink = _shrink(given, settings)
     source_DD, sides_DD = _covariance(given.source_NJ2), _covariance(given.sides_NJ2)
@@ -117,7 +117,7 @@ def blended(given: Given, settings: BlendSettings, on_step: OnStep, device: str)
     """FlexPose's blend with poses of the source in the generator's place: what the generator is worth there."""
     given.guidance(0, 0)
     poses_NJ2 = keypoint.source_as_is(given.source_NJ2, None, SAMPLES, 0)
-    blend = fit_blend(poses_NJ2, given.source, given.shots_NJ2, given.alpha.skeleton, settings, 0)
+    blend = fit_blend(poses_NJ2, given.source, given.shots_NJ2, given.skeleton, settings, 0)
 
     def draw(count: int, seed: int) -> np.ndarray:
         drawn_NJ2 = torch.as_tensor(keypoint.source_as_is(given.source_NJ2, None, count, seed))
@@ -127,14 +127,14 @@ def blended(given: Given, settings: BlendSettings, on_step: OnStep, device: str)
     return Learned(draw, sum(t.numel() for t in tensors.values()), tensors)
 
 
-def _fitted(draw: Draw, parameters: int, given: Given) -> Learned:
+def _fitted(draw: Draw, parameters: int, given: GivenPoses) -> Learned:
     """What a method leaves that is a function of the source set and the shots: the shots are all it has to keep."""
     if not len(given.shots_NJ2):
         raise DataError("shots", "at least 1 wanted, found 0", "annotate more poses")
     return Learned(draw, parameters, {"shots": torch.as_tensor(given.shots_NJ2)})
 
 
-def _shrink(given: Given, settings: CoralSettings) -> float:
+def _shrink(given: GivenPoses, settings: CoralSettings) -> float:
     """The weight of the shots' covariance; a shot's own mirror image may not speak for it."""
     given.guidance(0, 0)  # at least two shots
     return keypoint.shrink_of(settings.shrink, _covariance(given.source_NJ2), given.shots_NJ2)
@@ -144,5 +144,5 @@ def _covariance(poses_NJ2: np.ndarray) -> np.ndarray:
     return np.cov(poses_NJ2.reshape(len(poses_NJ2), -1).astype(np.float64), rowvar=False)
 
 
-def _size(given: Given) -> int:
+def _size(given: GivenPoses) -> int:
     return int(np.prod(given.shots_NJ2.shape[1:]))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.core.geometry import flip
 from flexpose_ray.core.poses import PoseSet
-from flexpose_ray.engine.evaluate import YOURS, evaluate, format_table
+from flexpose_ray.engine.evaluate import YOURS, evaluate, format_table, simple_methods
 
 
 def poses(count, seed, mean=0.5, std=0.1):
@@ -53,6 +54,16 @@ def test_what_is_not_given_is_left_out_and_said():
     assert len(alone["notes"]) == 3
     assert list(evaluate(SOURCE, TARGET, shots=SHOTS, count=200)["baselines"]) == ["shots_alone", "pose_mixup"]
     assert list(evaluate(SOURCE, TARGET, source=SOURCE, count=200)["baselines"]) == ["source_as_is"]
+
+
+def test_the_simple_methods_mirror_shots_that_look_alike_on_both_sides():
+    drawn = {pose.tobytes() for pose in simple_methods(SOURCE, SHOTS, 400, 0)["shots_alone"]}
+    assert drawn == {p.tobytes() for p in (*SHOTS.keypoints_NJ2, *flip(SHOTS.keypoints_NJ2, SHOTS.skeleton))}
+    assert "mirror images" in " ".join(evaluate(SOURCE, TARGET, SOURCE, SHOTS, count=200)["notes"])
+    right = PoseSet(SHOTS.keypoints_NJ2 * [0.1, 1] + [0.9, 0])  # all on one side of the canvas
+    drawn = {pose.tobytes() for pose in simple_methods(SOURCE, right, 400, 0)["shots_alone"]}
+    assert drawn == {p.tobytes() for p in right.keypoints_NJ2}
+    assert "mirror images" not in " ".join(evaluate(SOURCE, TARGET, SOURCE, right, count=200)["notes"])
 
 
 def test_copies_and_leaked_shots_are_named():

@@ -43,7 +43,8 @@ QUICK = {
 def given() -> Given:
     torch.manual_seed(0)
     networks = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4).eval()
-    return Given(*networks, Alpha(size=16), moments(torch.as_tensor(SOURCE)), SOURCE, SHOTS, ALIGNED)
+    alpha = Alpha(size=16)
+    return Given(SOURCE, SHOTS, alpha.skeleton, *networks, alpha, moments(torch.as_tensor(SOURCE)), ALIGNED)
 
 
 def learn(given: Given, name: str, told: list | None = None, **changes) -> Learned:
