@@ -9,14 +9,7 @@ from flexpose_ray.methods.registry import METHODS, OURS
 
 FLOOR_TITLE = "floor (target / target)"
 PAPER = "flexpose"
-PAPERS_RIVALS = (
-    "finetune",
-    "freezed",
-    "adagan",
-    "lora",
-    "lora_4",
-    "lora_convs",
-)  # what the paper's setting is said to beat
+PAPERS_RIVALS = ("finetune", "freezed", "adagan", "lora", "lora_4", "lora_convs")  # what the paper says it beats
 SCORES = {  # key in a cell: heading, format
     "fd": ("FD", "{:.4f}"),
     "mmd2": ("MMD^2", "{:.4f}"),
@@ -70,11 +63,10 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
 
 
 def _row(recipe: BenchmarkRecipe, name: str, cells: list[dict]) -> dict:
-    method = METHODS[recipe.methods[name].method]
+    asked = recipe.methods[name]
+    method = METHODS[asked.method]
     good = [cell for cell in cells if cell["error"] is None]
-    changed = {**recipe.methods[name].settings}
-    if recipe.methods[name].count is not None:
-        changed["count"] = recipe.methods[name].count
+    changed = asked.settings | ({} if asked.count is None else {"count": asked.count})
     told = ", ".join(f"{key} {value}" for key, value in changed.items())
     title = method.title if name == method.name and not changed else f"{method.title} [{name}: {told or 'defaults'}]"
     row = {"name": name, "title": title, "method": method.name, "family": method.family, "settings": changed}
