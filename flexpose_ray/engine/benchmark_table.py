@@ -165,7 +165,13 @@ def _caption(table: dict, pair: dict) -> str:
     if pair["count"] is None:
         return f"{pair['name']}: no cell succeeded."
     draws = f"mean ± standard deviation over {len(table['seeds'])} draws of {pair['shots']} shots"
-    return f"{pair['name']}: {draws}, {pair['count']:,} poses a side; * best FD and most coverage of the methods"
+    return f"{pair['name']}: {draws}, {sides(pair)}; * best FD and most coverage of the methods"
+
+
+def sides(pair: dict) -> str:
+    """How many poses were held against how many, in words."""
+    own = any("count" in row["settings"] for row in pair["rows"])
+    return f"{pair['count']:,} {'target poses, as many made where a row names no count' if own else 'poses a side'}"
 
 
 def _plain(text: str) -> str:

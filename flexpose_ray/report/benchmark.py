@@ -1,4 +1,4 @@
-"""The page of a benchmark: tables, FD of every row as dots with their spread, and poses of every row."""
+"""The page of a benchmark: tables, FD and coverage of every row as dots with their spread, and poses of every row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 
 from flexpose_ray.core.skeleton import get_skeleton
-from flexpose_ray.engine.benchmark_table import COLUMNS, grid
+from flexpose_ray.engine.benchmark_table import COLUMNS, grid, sides
 from flexpose_ray.io.manifest import read_json
 from flexpose_ray.io.store import Store, open_store
 from flexpose_ray.methods.registry import OURS
@@ -69,21 +69,25 @@ def _pair(table: dict, pair: dict, store: Store, number: int) -> str:
         says = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
         return f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>No cell succeeded.</p><ul>{says}</ul>\n</section>\n"
     lead = (
-        f"{pair['shots']} shots, {pair['count']:,} poses on both sides of every comparison, generator "
-        f"{pair['generator']}; mean ± standard deviation over {len(table['seeds'])} draws."
+        f"{pair['shots']} shots, {sides(pair)}, generator {pair['generator']}; mean ± standard deviation over "
+        f"{len(table['seeds'])} draws."
     )
     says = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
-    judged = [row for row in pair["rows"] if row["draws"]]
-    names = [row["title"] for row in judged]
-    means, stds = (np.array([row["fd"][key] for row in judged]) for key in ("mean", "std"))
-    ours = np.array([row["method"] in OURS for row in judged])
-    figure = dots_svg(f"fd{number}", names, means, stds, ours, pair["floor"]["fd"]["mean"])
     return (
         f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>{escape(lead)}</p>\n<ul>{says}</ul>\n{_table(pair)}\n"
-        f"<h3>FD, lower is better</h3>\n<figure>{figure}<figcaption>Dots are means, bars one standard deviation over "
-        f"the draws; the line is the floor.</figcaption></figure>\n<h3>First poses of every row</h3>\n"
+        f"<h3>FD, lower is better</h3>\n{_dots(pair, 'fd', number)}"
+        f"<h3>Coverage, higher is better</h3>\n{_dots(pair, 'coverage', number)}<h3>First poses of every row</h3>\n"
         f'<div class="rows">{_pictures(table, pair, store, number)}</div>\n</section>\n'
     )
+
+
+def _dots(pair: dict, key: str, number: int) -> str:
+    rows = [row for row in pair["rows"] if row["draws"]]
+    means, stds = (np.array([row[key][part] for row in rows]) for part in ("mean", "std"))
+    ours = np.array([row["method"] in OURS for row in rows])
+    svg = dots_svg(f"{key}{number}", [row["title"] for row in rows], means, stds, ours, pair["floor"][key]["mean"])
+    caption = "Dots are means, bars one standard deviation over the draws; the line is the floor."
+    return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>\n"
 
 
 def _table(pair: dict) -> str:

@@ -169,8 +169,10 @@ def test_a_row_may_make_more_poses_than_it_is_compared_with(tiny_generator: str,
     results = [measure(cell, pair, base, read_pair(pair, made, base), made.count, "cpu") for cell in (few, more)]
     assert results[0]["coverage"] < results[1]["coverage"] and results[0]["floor"] == results[1]["floor"]
     assert [result["count"] for result in results] == [64, 64]
-    (row,) = summarise(made, results)["pairs"][0]["rows"][1:]
+    table = summarise(made, results)
+    (row,) = table["pairs"][0]["rows"][1:]
     assert row["settings"] == {"count": 400} and row["title"].endswith("[more: count 400]")
+    assert "64 target poses, as many made where a row names no count" in format_benchmark(table)
 
 
 def test_bad_input_is_told_before_anything_starts(tiny_generator: str, tmp_path, no_ray):

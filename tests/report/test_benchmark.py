@@ -27,7 +27,8 @@ def table(tmp_path) -> dict:
         for seed in recipe.seeds:
             made = {"pair": NAME, "row": row, "seed": seed, "make": "", "error": None, "shots": 6, "count": 64}
             made |= dict.fromkeys(COLUMNS, 0.1 * (place + 1) + 0.01 * seed)
-            made |= {"skeleton": "body_15", "poses": rng.random((8, 15, 2)).tolist(), "floor": {"fd": 0.01}}
+            made |= {"floor": {"fd": 0.01, "coverage": 0.6}}
+            made |= {"skeleton": "body_15", "poses": rng.random((8, 15, 2)).tolist()}
             if row == "flow":
                 made = {"pair": NAME, "row": row, "seed": seed, "make": "", "error": "<out> of memory"}
             store.put(f"cells/{NAME}/{row}-{seed}.json", json.dumps(made).encode())
@@ -41,7 +42,7 @@ def test_the_page_shows_every_row_and_loads_nothing(table: dict):
     assert "CORAL" in page and "FlexPose, the paper&#x27;s setting" in page
     assert '<td class="best">0.1050 ± 0.0071</td>' in page
     assert "&lt;out&gt; of memory" in page and "<out>" not in page
-    assert page.count("<svg") == 3  # dots, and poses of the two rows that have some
+    assert page.count("<svg") == 4  # dots of FD and of coverage, and poses of the two rows that have some
     assert not re.search(r"(src|href)=\"(?!#)", page)
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
