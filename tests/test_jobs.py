@@ -45,33 +45,49 @@ def test_all_work_that_clusters_are_for_has_a_job():
     assert work <= names <= set(VERBS)
 
 
+@pytest.fixture(scope="module")
+def training(tmp_path_factory) -> Path:
+    """A folder with the recipe of a training that by itself would write its first checkpoint after a minute."""
+    folder, rare = tmp_path_factory.mktemp("training"), {"kimg": 100, "eval_kimg": 100}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({**RECIPE, "pretrain": {**RECIPE["pretrain"], **rare}}))
+    return folder
+
+
+def train_and_terminate(training: Path, workers: int, ray_folder: str) -> list[float]:
+    """SIGTERM to jobs/pretrain.py once it told its speed; returns the kimg of the rows that are left."""
+    job = [JOBS / "pretrain.py", training / "tiny.yaml", "--storage", training / "runs"]
+    command = [sys.executable, *job, "--set", f"pretrain.workers={workers}"]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"RAY_TMPDIR": ray_folder})
+    try:
+        told = next((line for line in job.stderr if "kimg/s" in line), "no training")
+        job.terminate()
+        told += job.communicate(timeout=60)[1]
+    finally:
+        job.kill()
+    assert job.returncode == 143, told
+    assert told.endswith("flexpose pretrain: stopped by SIGTERM; the same command goes on from here\n")
+    assert "Traceback" not in told
+    run = open_store(training / "runs").child(pretrain_key(load_recipe(str(training / "tiny.yaml"))))
+    return [row["kimg"] for row in last_checkpoint(run).history]
+
+
+@pytest.fixture(scope="module")
+def left(training: Path, ray_folder: str) -> list[float]:
+    """The kimg of the rows that two workers left at SIGTERM."""
+    return train_and_terminate(training, 2, ray_folder)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_sigterm_makes_a_training_write_a_checkpoint_and_leave(ray_folder: str, tmp_path: Path):
-    rare = {"kimg": 100, "eval_kimg": 100}  # by itself it would write the first checkpoint after a minute
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**RECIPE, "pretrain": {**RECIPE["pretrain"], **rare}}))
-    run = open_store(tmp_path / "runs").child(pretrain_key(load_recipe(str(tmp_path / "tiny.yaml"))))
+def test_sigterm_makes_a_training_write_a_checkpoint_and_leave(left: list[float]):
+    assert len(left) > 1, "the first row was reported when it was stopped"
 
-    def train_and_terminate(workers: int) -> list[float]:
-        """The kimg of the rows that are left."""
-        job = [JOBS / "pretrain.py", tmp_path / "tiny.yaml", "--storage", tmp_path / "runs"]
-        command = [sys.executable, *job, "--set", f"pretrain.workers={workers}"]
-        job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"RAY_TMPDIR": ray_folder})
-        try:
-            told = next((line for line in job.stderr if "kimg/s" in line), "no training")
-            job.terminate()
-            told += job.communicate(timeout=60)[1]
-        finally:
-            job.kill()
-        assert job.returncode == 143, told
-        assert told.endswith("flexpose pretrain: stopped by SIGTERM; the same command goes on from here\n")
-        assert "Traceback" not in told
-        return [row["kimg"] for row in last_checkpoint(run).history]
 
-    before = train_and_terminate(2)
-    assert len(before) > 1, "the first row was reported when it was stopped"
-    after = train_and_terminate(1)
-    assert after[: len(before)] == before and len(after) > len(before)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_training_that_left_goes_on_with_other_workers(training: Path, left: list[float], ray_folder: str):
+    after = train_and_terminate(training, 1, ray_folder)
+    assert after[: len(left)] == left and len(after) > len(left)
 
 
 @pytest.fixture
