@@ -9,7 +9,7 @@ from flexpose_ray.core.metrics import density_coverage, frechet_distance, mmd2, 
 from flexpose_ray.core.poses import PoseSet
 
 NEIGHBOURS = 5
-FLOOR = "floor"  # name of the row that scores the target against itself
+FLOOR, FLOOR_TITLE = "floor", "floor (target / target)"  # the row that scores the target against itself
 
 
 def halves(target: PoseSet, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -124,8 +124,10 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
     """
     shots_NJ2 = poses.rest.pick_shots(pair.target.shots_per_label, cell.seed).keypoints_NJ2
     networks = [part.to(memory_format=torch.channels_last) for part in (base.generator, base.discriminator, base.beta)]
-    own = poses.source_NJ2.copy(), shots_NJ2, base.alpha.skeleton
-    given = Given(*own, *networks, base.alpha, base.source, _some(poses.rest).keypoints_NJ2)
+    given = Given(
+        poses.source_NJ2.copy(), shots_NJ2, base.alpha.skeleton,
+        *networks, base.alpha, base.source, _some(poses.rest).keypoints_NJ2,
+    )  # fmt: skip
     started = time.perf_counter()
     learned = METHODS[cell.method].learn(given, cell.settings, lambda row: None, device)
     seconds = time.perf_counter() - started

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from flexpose_ray.config.benchmark import BenchmarkRecipe
+from flexpose_ray.core.scores import FLOOR_TITLE
 from flexpose_ray.methods.registry import METHODS, OURS
 
-FLOOR_TITLE = "floor (target / target)"
 PAPER = "flexpose"
 PAPERS_RIVALS = ("finetune", "freezed", "adagan", "lora", "lora_4", "lora_convs")  # what the paper says it beats
 SCORES = {  # key in a cell: heading, format

@@ -6,7 +6,7 @@ import numpy as np
 
 from flexpose_ray.core.errors import ConfigError, DataError
 from flexpose_ray.core.poses import PoseSet
-from flexpose_ray.core.scores import FLOOR, score_table
+from flexpose_ray.core.scores import FLOOR, FLOOR_TITLE, score_table
 from flexpose_ray.methods.base import GivenPoses
 from flexpose_ray.methods.guidance import both_sides
 from flexpose_ray.methods.keypoint import source_as_is
@@ -16,7 +16,7 @@ YOURS = "your data set"
 PAR = 0.05  # FDs closer than this share of the better one count as equal
 FEW = 1000  # poses a side under which an FD of 30 numbers is mostly sampling noise
 SIMPLE = {"shots_alone": False, "pose_mixup": False, "mean_shift": True, "coral": True}  # name: takes source poses
-LABELS = {FLOOR: "floor (target / target)", "source_as_is": "source as it is"} | {k: METHODS[k].title for k in SIMPLE}
+LABELS = {FLOOR: FLOOR_TITLE, "source_as_is": "source as it is"} | {k: METHODS[k].title for k in SIMPLE}
 COLUMNS = {  # key in a row: heading, format
     "fd": ("FD", "{:.4f}"),
     "mmd2": ("MMD^2", "{:.4f}"),

@@ -37,7 +37,7 @@ def pose_mixup(source_NJ2: np.ndarray | None, shots_NJ2: np.ndarray, count: int,
 
 def mean_shift(source_NJ2: np.ndarray, shots_NJ2: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Source poses moved by the difference of the mean poses: the source's spread around the shots' mean."""
-    _at_least(1, shots_NJ2, "shots")
+    at_least(1, shots_NJ2, "shots")
     drawn_NJ2 = source_as_is(source_NJ2, shots_NJ2, count, seed)
     return (drawn_NJ2 + (np.mean(shots_NJ2, 0) - np.mean(source_NJ2, 0))).astype(np.float32)
 
@@ -62,8 +62,8 @@ def coral(
     Raises:
         DataError: fewer than two source poses or shots.
     """
-    _at_least(2, source_NJ2, "source poses")
-    _at_least(2, shots_NJ2, "shots")
+    at_least(2, source_NJ2, "source poses")
+    at_least(2, shots_NJ2, "shots")
     drawn_NJ2 = source_as_is(source_NJ2, shots_NJ2, count, seed)
     source_ND, shots_MD = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (source_NJ2, shots_NJ2))
     source_DD, shots_DD = np.cov(source_ND, rowvar=False), np.cov(shots_MD, rowvar=False)
@@ -73,14 +73,15 @@ def coral(
     return mapped_ND.reshape(drawn_NJ2.shape).astype(np.float32)
 
 
-def _at_least(least: int, poses_NJ2: np.ndarray, what: str) -> None:
+def at_least(least: int, poses_NJ2: np.ndarray, what: str) -> None:
+    """Refuse fewer than ``least`` poses with a DataError that calls them ``what``."""
     if len(poses_NJ2) < least:
         raise DataError(what, f"at least {least} wanted, found {len(poses_NJ2)}", "give a larger set")
 
 
 def _draw(poses_NJ2: np.ndarray, what: str, count: int, seed: int) -> np.ndarray:
     """``count`` of the poses, each at most once where there are enough."""
-    _at_least(1, poses_NJ2, what)
+    at_least(1, poses_NJ2, what)
     rows_N = np.random.default_rng(seed).choice(len(poses_NJ2), count, replace=count > len(poses_NJ2))
     return np.asarray(poses_NJ2, np.float32)[rows_N]
 

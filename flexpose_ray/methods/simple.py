@@ -137,6 +137,7 @@ def _fitted(draw: Draw, parameters: int, given: GivenPoses) -> Learned:
 def _shrink(given: GivenPoses, settings: CoralSettings) -> float:
     """The weight of the shots' covariance; a shot's own mirror image may not speak for it."""
     given.guidance(0, 0)  # at least two shots
+    keypoint.at_least(2, given.source_NJ2, "source poses")
     return keypoint.shrink_of(settings.shrink, _covariance(given.source_NJ2), given.shots_NJ2)
 
 
