@@ -25,6 +25,7 @@ MOST = 100_000  # poses of every set that travel to the cells
 SAMPLED = 10_000  # of the generator, where a pair names no source
 FIRST_SAMPLE = 1_000_000  # seeds of samples begin here: no latent is both trained on and judged
 SHOWN = 8  # poses of every cell that are kept for pictures
+READING = 2  # counts up when a reader gives other poses than before; in 1, Penn Action's sides were exchanged
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Cell:
         if "seed" in {field.name for field in fields(settings)} and "seed" not in row.settings:
             settings = replace(settings, seed=seed)
         made_of = [pair.model_dump(mode="json", exclude={"name"}), digest, row.method, asdict(settings), seed, count]
+        made_of.append(READING)
         made_of += [] if row.count is None else [row.count]
         return Cell(pair.name, row_name, seed, row.method, settings, row.count, config_hash(made_of))
 

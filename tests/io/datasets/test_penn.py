@@ -37,6 +37,17 @@ def test_frames_become_poses_with_video_and_action(tmp_path):
     np.testing.assert_allclose(pixels_J2, [points[joint] for joint in BODY_15.joints], atol=1e-3)
 
 
+def test_columns_are_the_right_side_first(tmp_path):
+    points_FS2 = np.stack([np.arange(20.0, 33), np.arange(40.0, 53) ** 1.1], 1)[None]
+    content = {"action": "squat", "x": points_FS2[..., 0], "y": points_FS2[..., 1]}
+    poses, _ = read_penn(write(tmp_path, _0001=content))
+    pixels_J2 = dict(zip(BODY_15.joints, uncrop(poses.keypoints_NJ2, poses.crop_N3)[0], strict=True))
+    columns = {"head": 0, "right_shoulder": 1, "left_shoulder": 2, "right_elbow": 3, "left_elbow": 4}
+    columns |= {"right_wrist": 5, "left_wrist": 6, "right_hip": 7, "left_hip": 8, "right_knee": 9, "left_knee": 10}
+    for joint, column in (columns | {"right_ankle": 11, "left_ankle": 12}).items():
+        np.testing.assert_allclose(pixels_J2[joint], points_FS2[0, column], atol=1e-3, err_msg=joint)
+
+
 @pytest.mark.parametrize("mark", [1.0, 2 / 3, 1.5])
 def test_a_joint_at_the_rescaled_mark_is_missing(tmp_path, mark):
     content = video()
@@ -123,6 +134,16 @@ REAL = {
     "golf_swing": 4869, "jump_rope": 1385, "jumping_jacks": 1526, "pullup": 4482, "pushup": 1332, "situp": 715,
     "squat": 3619, "strum_guitar": 33, "tennis_forehand": 3682, "tennis_serve": 7366,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(("action", "facing"), [("clean_and_jerk", True), ("squat", True), ("bowl", False)])
+def test_people_who_face_the_camera_have_their_left_side_on_the_pictures_right(real_data, action, facing):
+    poses, _ = read_penn(real_data / "penn_action" / "labels_train.tar")
+    x_NJ = poses.take(poses.label_N == action).keypoints_NJ2[..., 0]
+    for part in ("shoulder", "hip"):
+        left, right = (BODY_15.joints.index(f"{side}_{part}") for side in ("left", "right"))
+        share = (x_NJ[:, left] > x_NJ[:, right]).mean()
+        assert share > 0.95 if facing else share < 0.1
 
 
 def test_the_real_set_gives_its_frames_per_action(real_data):
