@@ -30,6 +30,11 @@ from flexpose_ray.io.store import Store, open_store
 from tests.radosgw import Radosgw, missing_binaries
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Number bytes instead of naming a test by them: gzip's hold the time, and two workers would collect other tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def s3_server():
     """URL of an S3 server on loopback; every process that is started from here on talks to it."""
