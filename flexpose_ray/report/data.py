@@ -35,6 +35,9 @@ class ReportData:
         adapted_NJ2: poses of the adapted generator; row i comes from the same noise as row i of ``source_NJ2``.
         target_NJ2: held-out target poses.
         shots_NJ2: the annotated poses the generator was adapted to.
+        layers: the style layers with a map of their own, "w" for one map before all of them, "none" for no map; None
+            where nothing was adapted.
+        blended: whether the generator's poses are blended with the shots.
         evaluation: result of ``engine.evaluate.evaluate``.
         losses: one dict a reported step, with "kimg" or "step", any number of figures ("fd", losses), and "stage"
             where there are several trainings; a figure may be missing from some of them.
@@ -51,6 +54,8 @@ class ReportData:
     adapted_NJ2: np.ndarray | None = None
     target_NJ2: np.ndarray | None = None
     shots_NJ2: np.ndarray | None = None
+    layers: tuple[int, ...] | str | None = None
+    blended: bool = False
     evaluation: dict | None = None
     losses: list[dict] = field(default_factory=list)
     config_text: str = ""

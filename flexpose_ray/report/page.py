@@ -81,8 +81,7 @@ def _story(run: ReportData, shots: int) -> str:
     few = f"the {shots} poses" if shots else "the few poses"
     story = (
         f"These poses of {joints} joints are generated, distributed like a target domain of which little is "
-        "annotated. A generator learned from a large public set what poses look like; a few of its style layers were "
-        f"then adapted to {few} that were annotated, and the adapted generator was sampled."
+        f"annotated. A generator learned from a large public set what poses look like{_adaptation(run, few)}."
     )
     if run.evaluation:
         story += (
@@ -90,6 +89,22 @@ def _story(run: ReportData, shots: int) -> str:
             "and with what simple methods make of the same poses without any network."
         )
     return story
+
+
+def _adaptation(run: ReportData, few: str) -> str:
+    """What was done to the generator, as the end of a sentence."""
+    if run.layers is None:
+        return ""
+    done = []
+    if run.layers == "w":
+        done.append(f"one linear map before its style layers was trained on {few} that were annotated")
+    elif run.layers != "none":
+        numbers = ", ".join(map(str, run.layers))
+        which = f"a linear map on style layer {numbers}" if len(run.layers) == 1 else f"maps on style layers {numbers}"
+        done.append(f"{which} {'was' if len(run.layers) == 1 else 'were'} trained on {few} that were annotated")
+    if run.blended:
+        done.append("its poses are blended with them" if done else f"its poses are blended with {few} that were annotated")
+    return f"; {', and '.join(done)}" if done else ""
 
 
 def _verdict(result: dict) -> str:

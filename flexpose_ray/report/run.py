@@ -54,6 +54,8 @@ def _collect(store: Store) -> ReportData:
         indices = np.arange(SHOWN)
         found["source_NJ2"], _ = load_sampler(model.card["base"]).sample(0, indices)
         found["adapted_NJ2"], _ = load_sampler(f"{store.uri}/adapted").sample(0, indices)
+        transfer = model.config["transfer"]
+        found |= {"layers": transfer["layers"], "blended": "blend" in transfer}
         losses += [{"stage": "adaptation", **row} for row in model.card["history"]]
     if (manifest := newest_manifest(store.child("samples"))) is not None:
         found |= {"count": manifest["count"], "data_uri": f"{store.uri}/samples"}

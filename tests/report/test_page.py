@@ -47,6 +47,22 @@ def page(run):
     return render_report(run)
 
 
+@pytest.mark.parametrize(
+    ("layers", "blended", "told"),
+    [
+        (None, False, "what poses look like."),
+        ("none", True, "; its poses are blended with the few poses that were annotated."),
+        ((3,), False, "; a linear map on style layer 3 was trained on the few poses that were annotated."),
+        ((3, 5), True, "; maps on style layers 3, 5 were trained on the few poses that were annotated, and its poses"),
+        ("w", False, "; one linear map before its style layers was trained on the few poses that were annotated."),
+    ],
+)
+def test_the_page_says_what_was_adapted_and_no_more(layers, blended, told):
+    page = render_report(ReportData(title="run", layers=layers, blended=blended))
+    assert told in page
+    assert ("style layer" in page) == (layers not in (None, "none"))
+
+
 class Tags(HTMLParser):
     """Every element with its attributes; counts elements left open."""
 
