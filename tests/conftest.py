@@ -31,7 +31,7 @@ from tests.radosgw import Radosgw, missing_binaries
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Number bytes instead of naming a test by them: gzip's hold the time, and two workers would collect other tests."""
+    """Number bytes instead of naming a test by them: gzip's hold the time, and workers would collect other tests."""
     return argname if isinstance(val, bytes) else None
 
 

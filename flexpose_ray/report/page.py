@@ -103,7 +103,9 @@ def _adaptation(run: ReportData, few: str) -> str:
         which = f"a linear map on style layer {numbers}" if len(run.layers) == 1 else f"maps on style layers {numbers}"
         done.append(f"{which} {'was' if len(run.layers) == 1 else 'were'} trained on {few} that were annotated")
     if run.blended:
-        done.append("its poses are blended with them" if done else f"its poses are blended with {few} that were annotated")
+        done.append(
+            "its poses are blended with them" if done else f"its poses are blended with {few} that were annotated"
+        )
     return f"; {', and '.join(done)}" if done else ""
 
 

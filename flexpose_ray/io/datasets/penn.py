@@ -15,8 +15,8 @@ from flexpose_ray.core.poses import PoseSet
 from flexpose_ray.io.datasets.reading import LIMBS_TO_15, ReadReport, finish
 
 PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-# The set's page says left before right. The pictures say otherwise: people seen from the front have the first shoulder on
-# the picture's left in every video, people seen from behind on its right.
+# The set's page says left before right. The pictures say otherwise: people seen from the front have the first shoulder
+# on the picture's left in every video, people seen from behind on its right.
 JOINTS = ["head"] + [f"{side}_{part}" for part in PARTS for side in ("right", "left")]
 CORNER = 2.0  # a missing joint is marked (1, 1), in most videos rescaled with the picture: (0.67, 0.67), (1.5, 1.5)
 
