@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flexpose_ray.engine.dataset import RayPoseDataset
+    from flexpose_ray.dataset.opened import PoseDataset
 
 __version__ = "0.1.0"
 
 
-def open_dataset(uri: str | Path) -> RayPoseDataset:
+def open_dataset(uri: str | Path) -> PoseDataset:
     """Open a generated data set: ``flexpose_ray.open_dataset("s3://bucket/rowers").to_torch(batch=512)``.
 
     Args:
@@ -23,7 +23,7 @@ def open_dataset(uri: str | Path) -> RayPoseDataset:
     Raises:
         StorageError: no published data set there, or storage that cannot be read.
     """
-    from flexpose_ray.engine.dataset import RayPoseDataset  # here, so that importing the package costs nothing
-    from flexpose_ray.io.store import open_store
+    from flexpose_ray.dataset.opened import PoseDataset  # here, so that importing the package costs nothing
+    from flexpose_ray.storage.open import open_store
 
-    return RayPoseDataset(open_store(uri))
+    return PoseDataset(open_store(uri))

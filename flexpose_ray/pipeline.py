@@ -26,23 +26,24 @@ import numpy as np
 
 from flexpose_ray.config import AdaptConfig, Recipe, run_key
 from flexpose_ray.config.sweep_recipe import SweepRecipe, sweep_key
-from flexpose_ray.core.errors import ConfigError
-from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.poses import PoseSet
-from flexpose_ray.core.scores import halves
-from flexpose_ray.engine.adapt import adapt, check_shots
-from flexpose_ray.engine.evaluate import evaluate
-from flexpose_ray.engine.generate import generate
-from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
-from flexpose_ray.engine.sweep_best import sweep_then
-from flexpose_ray.engine.targets import split_target
-from flexpose_ray.io.manifest import newest_manifest, read_json
-from flexpose_ray.io.models import load_generator, load_sampler
-from flexpose_ray.io.poses import read_poses, write_poses
-from flexpose_ray.io.samples import first_poses
-from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.dataset.manifest import newest_manifest
+from flexpose_ray.dataset.reader import PoseReader
+from flexpose_ray.engine.adapt.one import adapt, check_shots
+from flexpose_ray.engine.generate.run import generate
+from flexpose_ray.engine.sweep.best import sweep_then
+from flexpose_ray.engine.train.run import pretrain, read_recipe_source
+from flexpose_ray.errors import ConfigError
+from flexpose_ray.evaluation.compare import evaluate
+from flexpose_ray.evaluation.target import split_target
+from flexpose_ray.judging.scores import halves
+from flexpose_ray.models.generators import load_generator, load_sampler
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.report.run import write_run_report
 from flexpose_ray.report.sweep import write_sweep_report
+from flexpose_ray.sources.parquet import read_poses, write_poses
+from flexpose_ray.storage.base import Store, read_json
+from flexpose_ray.storage.open import open_store
 
 DONE = "pipeline.json"
 SOURCE_POSES = 10_000  # of g_s, where the recipe names no source set
@@ -182,7 +183,7 @@ def _evaluate(recipe: Recipe, store: Store, generator: str, inputs: Inputs) -> d
         extra[PAPER], _ = load_sampler(f"{store.uri}/adapted-paper").sample(seed, np.arange(count))
     if source is None:
         source = PoseSet(plain_NJ2, inputs.held.skeleton_name)
-    samples_NJ2 = first_poses(store.child("samples"), count)
+    samples_NJ2 = PoseReader(store.child("samples")).first(count)
     result = evaluate(samples_NJ2, inputs.held, source, inputs.shots, count, seed, extra)
     if not recipe.source:
         result["notes"].append("the recipe names no source set: the generator's own poses stand for the source.")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -17,17 +17,24 @@ import torch
 import yaml
 from moto.server import ThreadedMotoServer
 
-from flexpose_ray.core.alpha import Alpha
-from flexpose_ray.core.beta import Beta
-from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.distribution import moments
-from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.limits import PoseLimits
-from flexpose_ray.core.transfer import Transfer
-from flexpose_ray.engine.session import ray_session
-from flexpose_ray.io.models import load_generator, save_adapted, save_generator
-from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.dataset.manifest import commit_shard, pin_run, plan_shards, publish
+from flexpose_ray.dataset.pictures import draw_images
+from flexpose_ray.dataset.shards import encode_shard
+from flexpose_ray.engine.runtime.session import ray_session
+from flexpose_ray.models.generators import load_generator, save_adapted, save_generator
+from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.discriminator import Discriminator
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.transfer import Transfer
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
+from flexpose_ray.training.distribution import moments
 from tests.radosgw import Radosgw, missing_binaries
+
+MakeDataset = Callable[..., np.ndarray]
+STRIDE = 2**40
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -151,3 +158,40 @@ def finished_run(tiny_recipe: str, ray_folder: str, tmp_path_factory) -> subproc
     storage = tmp_path_factory.mktemp("runs")
     command = [Path(sys.executable).with_name("flexpose"), "pipeline", tiny_recipe, "--storage", storage, "--json"]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"RAY_TMPDIR": ray_folder})
+
+
+@pytest.fixture
+def make_dataset() -> MakeDataset:
+    """``make_dataset(store, count, images=None, skeleton="body_15")`` publishes it and returns its keypoints_NJ2.
+
+    Shards have ten poses. Every seventh pose stands in for a rejected one, whose address it has no more.
+    """
+
+    def make(store: Store, count: int, images: str | None = None, skeleton: str = "body_15") -> np.ndarray:
+        alpha = Alpha(skeleton, size=16)
+        n_joints = alpha.skeleton.n_joints
+        keypoints_NJ2 = np.random.default_rng(0).uniform(0.1, 0.9, (count, n_joints, 2)).astype(np.float32)
+        index_N = np.arange(count)
+        index_N[::7] += STRIDE
+        run = {"generator": "ab" * 32, "seed": 7, "skeleton": skeleton, "shard_size": 10, "images": images}
+        pin_run(store, run | {"alpha": alpha.config if images else None})
+        shards = plan_shards(count, 10)
+        for shard in shards:
+            rows = slice(shard.index * 10, shard.index * 10 + shard.rows)
+            drawn = draw_images(keypoints_NJ2[rows], alpha, images) if images else None
+            confidence_NJ = np.full((shard.rows, n_joints), 0.5)
+            data = encode_shard(index_N[rows], keypoints_NJ2[rows], confidence_NJ, drawn)
+            commit_shard(store, shard.index, data, {"rows": shard.rows})
+        publish(store, shards)
+        return keypoints_NJ2
+
+    return make
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Folder of the real sets; the test is skipped without one."""
+    folder = os.environ.get("FLEXPOSE_DATA")
+    if not folder:
+        pytest.skip("FLEXPOSE_DATA, the folder of the real data sets, is not set")
+    return Path(folder)

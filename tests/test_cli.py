@@ -19,13 +19,14 @@ import numpy as np
 import pytest
 from ray.exceptions import NodeDiedError, RayTaskError
 
-from flexpose_ray.cli import build_parser, main
-from flexpose_ray.io.datasets import read_source
-from flexpose_ray.io.manifest import MODEL, commit_shard, pin_run, plan_shards, publish
-from flexpose_ray.io.models import copy_model
-from flexpose_ray.io.poses import write_poses
-from flexpose_ray.io.shards import encode_shard
-from flexpose_ray.io.store import open_store
+from flexpose_ray.cli import main
+from flexpose_ray.cli.parser import build_parser
+from flexpose_ray.dataset.manifest import MODEL, commit_shard, pin_run, plan_shards, publish
+from flexpose_ray.dataset.shards import encode_shard
+from flexpose_ray.models.generators import copy_model
+from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.parquet import write_poses
+from flexpose_ray.storage.open import open_store
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
 VERBS = next(action.choices for action in build_parser()._actions if action.choices)
@@ -559,7 +560,7 @@ def test_only_results_reach_standard_output(capsys, monkeypatch):
         print("(raylet) A worker died")
         return {"count": 1, "shards": 1, "rendered": 0, "seconds": 1.0, "rejects": {}, "uri": "new"}
 
-    monkeypatch.setattr("flexpose_ray.engine.generate.generate", noisy)
+    monkeypatch.setattr("flexpose_ray.engine.generate.run.generate", noisy)
     assert done(capsys, f"{GENERATE} --out new")["count"] == 1
 
 
@@ -567,7 +568,7 @@ def test_what_ray_lost_is_told_and_a_fault_of_ours_is_shown(capsys, monkeypatch)
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("flexpose_ray.engine.generate.generate", fail)
+    monkeypatch.setattr("flexpose_ray.engine.generate.run.generate", fail)
     error = NodeDiedError("node 17 is gone\nand with it its actors")
     assert main(shlex.split(f"{GENERATE} --out new")) == 2
     assert capsys.readouterr().err.startswith("flexpose generate: Ray: node 17 is gone and with it its actors (see to")

@@ -20,7 +20,7 @@ from flexpose_ray.config import (
 from flexpose_ray.config.benchmark import BenchmarkRecipe
 from flexpose_ray.config.reading import read_recipe, shipped_recipes
 from flexpose_ray.config.sweep_recipe import SweepRecipe
-from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.errors import ConfigError
 
 LEAST = {"name": "mine", "source": "synthetic:rowing"}
 

@@ -16,11 +16,11 @@ import psutil
 import pytest
 import yaml
 
-from flexpose_ray.cli import build_parser
+from flexpose_ray.cli.parser import build_parser
 from flexpose_ray.config import load_recipe, pretrain_key
-from flexpose_ray.engine.checkpoint import last_checkpoint
-from flexpose_ray.io.manifest import read_manifest
-from flexpose_ray.io.store import open_store
+from flexpose_ray.dataset.manifest import read_manifest
+from flexpose_ray.engine.train.checkpoint import last_checkpoint
+from flexpose_ray.storage.open import open_store
 from tests.chaos.pretraining import RECIPE
 from tests.clusters.multinode import free_ports
 

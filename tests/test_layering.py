@@ -37,7 +37,7 @@ def test_the_contracts_between_floors_are_kept():
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-@pytest.mark.parametrize("floor", ["core", "methods"])
+@pytest.mark.parametrize("floor", ["pose", "judging", "networks", "training", "methods"])
 def test_the_method_itself_loads_no_cluster_table_or_store(floor):
     found = run(sys.executable, "-c", IMPORT_ALL.format(floor=floor))
     assert found.returncode == 0, found.stderr

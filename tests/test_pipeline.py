@@ -16,13 +16,14 @@ import pytest
 import yaml
 
 from flexpose_ray.cli import main
-from flexpose_ray.engine.evaluate import LABELS, YOURS
-from flexpose_ray.engine.sweep_results import read_rows
-from flexpose_ray.io.manifest import iter_shards
-from flexpose_ray.io.poses import read_poses
-from flexpose_ray.io.store import Store, open_store
-from flexpose_ray.io.verify import verify
+from flexpose_ray.dataset.manifest import iter_shards
+from flexpose_ray.dataset.verify import verify
+from flexpose_ray.engine.sweep.results import read_rows
+from flexpose_ray.evaluation.compare import LABELS, YOURS
 from flexpose_ray.pipeline import PAPER, UNADAPTED
+from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 FLEXPOSE = Path(sys.executable).with_name("flexpose")

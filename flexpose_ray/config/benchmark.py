@@ -10,7 +10,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 
 from flexpose_ray.config.reading import Section, config_hash, parse
 from flexpose_ray.config.sections import NAME, Seed, SourceConfig, TargetConfig
-from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.errors import ConfigError
 
 
 class PairConfig(Section):

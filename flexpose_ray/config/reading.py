@@ -11,8 +11,8 @@ from typing import Any, ClassVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from flexpose_ray.core.canonical import canonical_text
-from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.canonical import canonical_text
+from flexpose_ray.errors import ConfigError
 
 BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: a date such as 2020-13-45, or no UTF-8
 

@@ -18,7 +18,7 @@ from flexpose_ray.config.sections import (
     SourceConfig,
     TargetConfig,
 )
-from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.errors import ConfigError
 
 
 class Recipe(Section):

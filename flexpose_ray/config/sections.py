@@ -17,7 +17,7 @@ HANDS = {"workers", "threads", "report_kimg", "keep", "track"}  # of pretraining
 
 
 class AlphaConfig(Section):
-    """How skeletons are drawn; see core/alpha.py."""
+    """How skeletons are drawn; see pose/alpha.py."""
 
     size: Literal[16, 32, 64, 128, 256] = 64  # beta halves an image four times
     channels: Literal[1, 3] = 3
@@ -26,7 +26,7 @@ class AlphaConfig(Section):
 
 
 class NetworkConfig(Section):
-    """Sizes of generator and discriminator; see core/generator.py."""
+    """Sizes of generator and discriminator; see networks/generator.py."""
 
     z_size: Count = 128
     w_size: Count = 128
@@ -36,7 +36,7 @@ class NetworkConfig(Section):
 
 
 class BetaConfig(Section):
-    """beta's size and training; see core/beta.py."""
+    """beta's size and training; see networks/beta.py."""
 
     width: Count = 24
     steps: int = Field(3000, ge=20)  # fewer than twice its progress rows are no schedule
@@ -96,7 +96,7 @@ class AdaptConfig(Section):
     gamma: str = Field("beta", description="beta, discriminator, keypoints, pixels, or a VGG-16 weights file")
     mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
     shrink: float | None = Field(None, ge=0, le=1, description="how far the shots tell their spread by themselves")
-    blend: bool = Field(True, description="blend poses with the shots; see core/blend.py for what follows")
+    blend: bool = Field(True, description="blend poses with the shots; see networks/blend.py for what follows")
     prior: float = Field(0.75, ge=0, description="blend: share of poses that stay, if shots lie among them")
     spread: float = Field(0.3, ge=0, le=1, description="blend: how much of its own way a pose keeps beside the shots")
     finish: float = Field(0.5, ge=0, le=1, description="blend: share of the way to the estimated moments")
@@ -133,7 +133,7 @@ class TargetConfig(Section):
 
 
 class GateConfig(Section):
-    """What is thought of implausible poses; see core/gate.py. Distances in crop units, mean over joints."""
+    """What is thought of implausible poses; see pose/gate.py. Distances in crop units, mean over joints."""
 
     mode: Literal["off", "warn", "drop"] = Field("warn", description="nothing; count them; replace them")
     confidence: float = Field(0.3, ge=0, le=1, description="least mean of a pose's joints")
@@ -144,7 +144,7 @@ class GateConfig(Section):
 
 
 class GenerateConfig(Section):
-    """Mass sampling; see engine/generate.py."""
+    """Mass sampling; see engine/generate/run.py."""
 
     count: Count = 20_000
     seed: Seed = 0
@@ -156,7 +156,7 @@ class GenerateConfig(Section):
 
     def arguments(self) -> dict[str, Any]:
         """For engine.generate.generate."""
-        from flexpose_ray.core.gate import GateSettings  # here, so that a bad option never waits for torch
+        from flexpose_ray.pose.gate import GateSettings  # here, so that a bad option never waits for torch
 
         return {**self.model_dump(exclude={"gate"}), "gate": GateSettings(**self.gate.model_dump())}
 

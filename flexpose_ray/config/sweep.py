@@ -57,7 +57,7 @@ Dimension = tuple[Any, ...] | Range
 
 
 class SweepConfig(Section):
-    """What a sweep tries around the recipe that it stands in; see engine/sweep.py."""
+    """What a sweep tries around the recipe that it stands in; see engine/sweep/run.py."""
 
     over: Literal["adapt", "pretrain"] = Field("adapt", description="what a trial runs")
     space: dict[str, Dimension] = Field(

@@ -10,7 +10,7 @@ from flexpose_ray.config.reading import config_hash, parse, read_values
 from flexpose_ray.config.recipe import Recipe
 from flexpose_ray.config.sections import HANDS
 from flexpose_ray.config.sweep import SWEEP_HANDS, Point, Range, SweepConfig, point_text
-from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.errors import ConfigError
 
 
 class SweepRecipe(Recipe):

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.guided import GuidedGenerator
-from flexpose_ray.core.perceptual import make_gamma, perceptual_distance
-from flexpose_ray.core.transfer import Transfer, W
 from flexpose_ray.methods.base import Count, Given, Learned, Number, OnStep, Positive, Share, drawn_by
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.guided import GuidedGenerator
+from flexpose_ray.networks.perceptual import make_gamma, perceptual_distance
+from flexpose_ray.networks.transfer import Transfer, W
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class AdaGanSettings:
         steps, batch: of Adam.
         lr: of scales and shifts.
         latent_lr: of the latents.
-        gamma: features of the perceptual term; see core/perceptual.py.
+        gamma: features of the perceptual term; see networks/perceptual.py.
         perceptual, mover: weights of these terms beside L1.
         noise: standard deviation of what is added to a latent in training.
         spread: share of w's distance from its mean that samples keep. All of it is nearest to the target here, where

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.errors import ConfigError
-from flexpose_ray.core.gan import GanSettings, GanTrainer
-from flexpose_ray.core.generator import Generator
+from flexpose_ray.errors import ConfigError
 from flexpose_ray.methods.base import Count, Given, Learned, Number, OnStep, Positive, drawn_by
+from flexpose_ray.networks.discriminator import Discriminator
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.training.gan import GanSettings, GanTrainer
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ import torch
 from pydantic import Field
 from safetensors.torch import save
 
-from flexpose_ray.core.alpha import Alpha
-from flexpose_ray.core.beta import Beta
-from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.distribution import Moments
-from flexpose_ray.core.errors import DataError
-from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.sampler import PoseSampler
-from flexpose_ray.core.skeleton import Skeleton
-from flexpose_ray.core.transfer import Transfer
+from flexpose_ray.errors import DataError
 from flexpose_ray.methods import guidance
+from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.discriminator import Discriminator
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.transfer import Transfer
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.pose.skeleton import Skeleton
+from flexpose_ray.training.distribution import Moments
 
 Count = Annotated[int, Field(ge=1)]
 Number = Annotated[int, Field(ge=0)]

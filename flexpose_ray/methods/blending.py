@@ -1,4 +1,4 @@
-"""Fit a blend to a few shots: see core/blend.py. Nothing is trained; it takes seconds."""
+"""Fit a blend to a few shots: see networks/blend.py. Nothing is trained; it takes seconds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
-from flexpose_ray.core.blend import NUMBERS, Blend
-from flexpose_ray.core.distribution import Moments, moments
-from flexpose_ray.core.latents import latents
-from flexpose_ray.core.skeleton import Skeleton
 from flexpose_ray.methods.guidance import both_sides, with_sides
 from flexpose_ray.methods.keypoint import shrink_of, transport_map
+from flexpose_ray.networks.blend import NUMBERS, Blend
+from flexpose_ray.pose.latents import latents
+from flexpose_ray.pose.skeleton import Skeleton
+from flexpose_ray.training.distribution import Moments, moments
 
 RIDGE = 1e-4  # variance that is added to flat directions, crop units squared: a pelvis lies between the hips, always
 SAMPLES = 4096  # poses that moments are taken from

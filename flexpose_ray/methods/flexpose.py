@@ -5,7 +5,7 @@ one guidance pose. It asks every latent for an unrelated pose, and what a linear
 The other losses look at poses, through the differentiable beta: "energy" compares distributions and binds no latent to
 any pose; "moments" asks every latent for its own pose, moved as little as the wanted mean and covariance allow.
 
-Beside or instead of maps on style codes, poses may be blended with the shots (core/blend.py).
+Beside or instead of maps on style codes, poses may be blended with the shots (networks/blend.py).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from flexpose_ray.core.alpha import Alpha
-from flexpose_ray.core.beta import Beta
-from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.distribution import Moments, energy_distance, moments, shrunk_moments
-from flexpose_ray.core.errors import ConfigError, DataError
-from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.guided import GuidedBeta, GuidedDiscriminator, GuidedGenerator
-from flexpose_ray.core.latents import latents
-from flexpose_ray.core.perceptual import make_gamma, perceptual_distance
-from flexpose_ray.core.sampler import PoseSampler
-from flexpose_ray.core.transfer import NONE, Transfer, W, layer_set
+from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.methods.blending import SAMPLES, BlendSettings, fit_blend
 from flexpose_ray.methods.guidance import both_sides, guidance, with_sides
 from flexpose_ray.methods.keypoint import shrink_of, transport_map
+from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.discriminator import Discriminator
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.guided import GuidedBeta, GuidedDiscriminator, GuidedGenerator
+from flexpose_ray.networks.perceptual import make_gamma, perceptual_distance
+from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.transfer import NONE, Transfer, W, layer_set
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.pose.latents import latents
+from flexpose_ray.training.distribution import Moments, energy_distance, moments, shrunk_moments
 
 LOSSES = ("moments", "energy", "perceptual")
 PAIRINGS = ("random", "nearest", "transport")
@@ -54,7 +54,7 @@ class FlexPoseSettings:
             the guidance set) or "perceptual" (paper eq. 5).
         pairing: for "perceptual", which latent goes with which guidance pose: "random" (the paper), "nearest" in
             beta's space among more latents, "transport" (one to one, least total distance).
-        gamma: features of "perceptual"; see core/perceptual.py.
+        gamma: features of "perceptual"; see networks/perceptual.py.
         mixup: size E of the guidance set by pose-mixup (paper eq. 7); 0 takes the shots alone.
         shrink: for "moments" the weight of the shots' covariance, the rest is the source's; for the blend how far they
             tell their spread by themselves; None chooses it by leaving one shot out after another.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from flexpose_ray.core.geometry import flip, pose_mixup, with_mirrored
-from flexpose_ray.core.skeleton import Skeleton
+from flexpose_ray.pose.geometry import flip, pose_mixup, with_mirrored
+from flexpose_ray.pose.skeleton import Skeleton
 
 ALIKE = 1.8  # mirror images of shots are shots where they are nearer to others than so many times what shots are
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from flexpose_ray.core import geometry
-from flexpose_ray.core.errors import DataError
+from flexpose_ray.errors import DataError
+from flexpose_ray.pose import geometry
 
 SHRINKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # weights of the shots' covariance to choose from
 FEW_SHRINK, FEW = 0.2, 4  # the weight where there are fewer shots than can be left out one by one

@@ -19,12 +19,12 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.perceptual import make_gamma, perceptual_distance
-from flexpose_ray.core.sampler import PoseSampler
 from flexpose_ray.methods.adversarial import AdversarialSettings, train
 from flexpose_ray.methods.base import Count, Given, Learned, OnStep, Positive, drawn_by
 from flexpose_ray.methods.flexpose import pair_latents
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.perceptual import make_gamma, perceptual_distance
+from flexpose_ray.networks.sampler import PoseSampler
 
 
 @dataclass(frozen=True)

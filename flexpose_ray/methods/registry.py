@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flexpose_ray.core.transfer import W
 from flexpose_ray.methods import adagan, adversarial, flow, lora, simple
 from flexpose_ray.methods.adagan import AdaGanSettings
 from flexpose_ray.methods.adversarial import AdversarialSettings
@@ -12,6 +11,7 @@ from flexpose_ray.methods.flexpose import FlexPoseSettings, adapt
 from flexpose_ray.methods.flow import FlowSettings
 from flexpose_ray.methods.lora import LoraSettings
 from flexpose_ray.methods.simple import CoralSettings, MixupNoiseSettings, NoSettings
+from flexpose_ray.networks.transfer import W
 
 # the paper's, but for mirror images of shots, which all methods get alike
 PAPER = FlexPoseSettings(layers=(3,), bias=False, loss="perceptual", pairing="random", blend=False)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flexpose_ray.core.blend import NUMBERS
-from flexpose_ray.core.errors import DataError
-from flexpose_ray.core.latents import latents
+from flexpose_ray.errors import DataError
 from flexpose_ray.methods import keypoint
 from flexpose_ray.methods.base import Draw, Given, GivenPoses, Learned, OnStep, Share, drawn_by
 from flexpose_ray.methods.blending import SAMPLES, BlendSettings, fit_blend
+from flexpose_ray.networks.blend import NUMBERS
+from flexpose_ray.pose.latents import latents
 
 LEAST_STD = 1e-6  # of a coordinate, crop units
 

@@ -6,17 +6,17 @@ from html import escape
 
 import numpy as np
 
-from flexpose_ray.core.skeleton import get_skeleton
-from flexpose_ray.engine.benchmark_table import COLUMNS, grid, sides
-from flexpose_ray.io.manifest import read_json
-from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.engine.benchmark.table import COLUMNS, grid, sides
 from flexpose_ray.methods.registry import OURS
+from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.report.benchmark_plot import dots_svg
 from flexpose_ray.report.data import installed_versions
 from flexpose_ray.report.page import CSP
 from flexpose_ray.report.plots import skeletons_svg
 from flexpose_ray.report.sections import MEANINGS
 from flexpose_ray.report.style import CSS
+from flexpose_ray.storage.base import Store, read_json
+from flexpose_ray.storage.open import open_store
 
 MORE_CSS = """
 table.methods { font-size: .84rem; } table.methods td.best { font-weight: 650; color: var(--beats); }

@@ -5,12 +5,12 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from flexpose_ray.core.skeleton import get_skeleton
-from flexpose_ray.engine.evaluate import LABELS
-from flexpose_ray.io.store import LocalStore
+from flexpose_ray.evaluation.compare import LABELS
+from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.report.data import ReportData
 from flexpose_ray.report.sections import config, curves, duration, map_of_poses, metrics, timings, triples, usage
 from flexpose_ray.report.style import CSS
+from flexpose_ray.storage.local import LocalStore
 
 OUTCOMES = {
     "beats": "Better than every simple method",

@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
-from flexpose_ray.core.skeleton import Skeleton
+from flexpose_ray.pose.skeleton import Skeleton
 
 # Stand-ins that no figure uses otherwise; the page's own colours take their place in the SVG.
 PAGE_COLORS = {

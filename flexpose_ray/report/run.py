@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import yaml
 
-from flexpose_ray.core.errors import ConfigError
-from flexpose_ray.io.manifest import newest_manifest, read_json
-from flexpose_ray.io.models import load_sampler
-from flexpose_ray.io.poses import read_poses
-from flexpose_ray.io.store import Store
-from flexpose_ray.io.weights import read_model
+from flexpose_ray.dataset.manifest import newest_manifest
+from flexpose_ray.errors import ConfigError
+from flexpose_ray.models.generators import load_sampler
+from flexpose_ray.models.weights import read_model
 from flexpose_ray.report.data import ReportData
 from flexpose_ray.report.page import render_report
+from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.storage.base import Store, read_json
 
 SHOWN = 1000  # poses of each set in the figures
 

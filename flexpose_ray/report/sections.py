@@ -7,8 +7,8 @@ from html import escape
 
 import numpy as np
 
-from flexpose_ray.core.skeleton import get_skeleton
-from flexpose_ray.engine.evaluate import COLUMNS, YOURS, table_rows
+from flexpose_ray.evaluation.compare import COLUMNS, YOURS, table_rows
+from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.report.data import ReportData
 from flexpose_ray.report.plots import curve_svg, skeletons_svg, tsne_svgs
 

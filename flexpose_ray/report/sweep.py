@@ -9,14 +9,14 @@ import numpy as np
 import yaml
 
 from flexpose_ray.config.sweep import Objective, Range, SweepConfig, point_text, value_text
-from flexpose_ray.engine.sweep import load_swept
-from flexpose_ray.engine.sweep_results import GIVEN, SEEDS, cost, read_rows, summarise
-from flexpose_ray.io.store import Store
+from flexpose_ray.engine.sweep.results import GIVEN, SEEDS, cost, read_rows, summarise
+from flexpose_ray.engine.sweep.run import load_swept
 from flexpose_ray.report.data import ReportData
 from flexpose_ray.report.page import CSP
 from flexpose_ray.report.sections import _section, config, duration
 from flexpose_ray.report.style import CSS
 from flexpose_ray.report.sweep_plots import STATUS_COLORS, heat_svg, parallel_svg, spread_svg, timeline_svg
+from flexpose_ray.storage.base import Store
 
 PAGE = "report.html"
 SHOWN = 20  # points in the table

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from flexpose_ray.core.discriminator import batch_spread
-from flexpose_ray.core.generator import Mapping, channels_at
-from flexpose_ray.core.ops import Linear
+from flexpose_ray.networks.discriminator import batch_spread
+from flexpose_ray.networks.generator import Mapping, channels_at
+from flexpose_ray.networks.ops import Linear
 
 GAIN = math.sqrt(2)
 

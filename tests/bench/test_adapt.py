@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from flexpose_ray.config import load_recipe
-from flexpose_ray.core.metrics import frechet_distance
-from flexpose_ray.core.sampler import PoseSampler
-from flexpose_ray.core.transfer import Transfer
-from flexpose_ray.engine.memory import keep_memory
-from flexpose_ray.io.datasets import read_source
-from flexpose_ray.io.models import load_generator
+from flexpose_ray.engine.runtime.memory import keep_memory
+from flexpose_ray.judging.metrics import frechet_distance
 from flexpose_ray.methods.flexpose import FlexPoseSettings, adapt
+from flexpose_ray.models.generators import load_generator
+from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.transfer import Transfer
+from flexpose_ray.sources.kinds import read_source
 
 CORES, EVERY, POSES = 2, 25, 3000
 NEAR, MOST_S = 0.05, 60

@@ -7,10 +7,10 @@ from statistics import median
 
 import pytest
 
-from flexpose_ray.engine.generate import generate
-from flexpose_ray.engine.render import ShardRenderer
-from flexpose_ray.io.manifest import commit_shard, plan_shards
-from flexpose_ray.io.store import open_store
+from flexpose_ray.dataset.manifest import commit_shard, plan_shards
+from flexpose_ray.dataset.render import ShardRenderer
+from flexpose_ray.engine.generate.run import generate
+from flexpose_ray.storage.open import open_store
 
 PAIRS, SHARDS, SIZE = 3, 20, 500
 

@@ -12,10 +12,10 @@ import numpy as np
 import psutil
 import pytest
 
-from flexpose_ray.engine import generate
-from flexpose_ray.engine.session import ray_session
-from flexpose_ray.io.manifest import RUN_KEY, ShardId, commit_shard, committed, plan_shards
-from flexpose_ray.io.store import open_store
+from flexpose_ray.dataset.manifest import RUN_KEY, ShardId, commit_shard, committed, plan_shards
+from flexpose_ray.engine.generate import run as generate
+from flexpose_ray.engine.runtime.session import ray_session
+from flexpose_ray.storage.open import open_store
 
 ACTORS, SHARDS, SECONDS = (float(x) for x in os.environ.get("FLEXPOSE_SCALE", "32,2000,1").split(","))
 MIB = 2**20

@@ -9,15 +9,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from flexpose_ray.core.alpha import Alpha
-from flexpose_ray.core.gate import Gate, GateSettings
-from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.inference import FrozenBeta, FrozenGenerator
-from flexpose_ray.core.latents import latents
-from flexpose_ray.core.ops import StyledConv, lrelu, upsample
-from flexpose_ray.engine.memory import keep_memory
-from flexpose_ray.io.models import load_sampler
-from flexpose_ray.io.shards import encode_shard
+from flexpose_ray.dataset.shards import encode_shard
+from flexpose_ray.engine.runtime.memory import keep_memory
+from flexpose_ray.models.generators import load_sampler
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.inference import FrozenBeta, FrozenGenerator
+from flexpose_ray.networks.ops import StyledConv, lrelu, upsample
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.pose.gate import Gate, GateSettings
+from flexpose_ray.pose.latents import latents
 
 PAIRS = 15
 

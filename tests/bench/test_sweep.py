@@ -9,10 +9,11 @@ import pytest
 from ray import tune
 
 from flexpose_ray.config.sweep import SweepConfig
-from flexpose_ray.engine.sweep_results import read_rows
-from flexpose_ray.engine.sweep_search import Points, make_scheduler
-from flexpose_ray.engine.sweep_tune import run_missing
-from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.engine.sweep.results import read_rows
+from flexpose_ray.engine.sweep.search import Points, make_scheduler
+from flexpose_ray.engine.sweep.tuner import run_missing
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
 
 SLOTS, TRIALS, TRIAL_S, EMPTY = 2, 200, 2.0, 2000
 MOST_OVERHEAD, MOST_BYTES = 1.15, 20e6

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from flexpose_ray.config import Recipe, parse
-from flexpose_ray.core.alpha import Alpha
-from flexpose_ray.core.beta import Beta
-from flexpose_ray.engine.memory import KEEP_ENV, keep_memory
-from flexpose_ray.engine.pretrain import pretrain, read_recipe_source
-from flexpose_ray.engine.pretrain_worker import Meter, fast_bf16, gan_trainer, split_source
-from flexpose_ray.engine.session import ray_session
+from flexpose_ray.engine.runtime.memory import KEEP_ENV, keep_memory
+from flexpose_ray.engine.runtime.session import ray_session
+from flexpose_ray.engine.train.run import pretrain, read_recipe_source
+from flexpose_ray.engine.train.worker import Meter, fast_bf16, gan_trainer, split_source
+from flexpose_ray.networks.beta import Beta
+from flexpose_ray.pose.alpha import Alpha
 from tests.bench.stylegan2 import Training
 
 PAIRS, ROWS, ROW_STEPS = 3, 3, 62  # rows as far apart as by default

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flexpose_ray.io.store import open_store
+from flexpose_ray.storage.open import open_store
 from tests.chaos.generation import Command, Contents, contents
 from tests.nodes import Nodes
 from tests.proxy import Hook, Proxy

@@ -10,10 +10,10 @@ from subprocess import DEVNULL, PIPE
 import numpy as np
 import psutil
 
-from flexpose_ray.io.manifest import read_manifest
-from flexpose_ray.io.shards import decode_shard
-from flexpose_ray.io.store import Store
-from flexpose_ray.io.verify import verify
+from flexpose_ray.dataset.manifest import read_manifest
+from flexpose_ray.dataset.shards import decode_shard
+from flexpose_ray.dataset.verify import verify
+from flexpose_ray.storage.base import Store
 
 COUNT, SHARD_SIZE = 120, 20
 SHARDS = COUNT // SHARD_SIZE

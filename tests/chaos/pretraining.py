@@ -7,9 +7,9 @@ from contextlib import suppress
 import psutil
 import torch
 
-from flexpose_ray.engine.checkpoint import last_checkpoint
-from flexpose_ray.io.store import open_store
-from flexpose_ray.io.weights import read_model
+from flexpose_ray.engine.train.checkpoint import last_checkpoint
+from flexpose_ray.models.weights import read_model
+from flexpose_ray.storage.open import open_store
 
 SPEEDS = ("kimg_s", "eta_s")
 RECIPE = {

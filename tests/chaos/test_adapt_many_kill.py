@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from flexpose_ray.config import AdaptConfig
-from flexpose_ray.core.poses import PoseSet
-from flexpose_ray.engine.adapt import adapt
-from flexpose_ray.engine.adapt_many import TABLE
-from flexpose_ray.io.datasets.synthetic import sample_synthetic
-from flexpose_ray.io.poses import read_poses, write_poses
-from flexpose_ray.io.weights import read_model
+from flexpose_ray.engine.adapt.many import TABLE
+from flexpose_ray.engine.adapt.one import adapt
+from flexpose_ray.models.weights import read_model
+from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.sources.formats.synthetic import sample_synthetic
+from flexpose_ray.sources.parquet import read_poses, write_poses
 from tests.chaos.kill import kill_with_all_it_started
 
 COUNT, STEPS, PATIENCE_S = 4, 150, 180.0
@@ -26,7 +26,7 @@ CONFIG = AdaptConfig(layers="w", blend=False, steps=STEPS, batch=8, mixup=10)
 DRIVER = """
 import json, sys
 from flexpose_ray.config import AdaptConfig
-from flexpose_ray.engine.adapt_many import adapt_many, read_targets
+from flexpose_ray.engine.adapt.many import adapt_many, read_targets
 generator, sets, out, config = sys.argv[1:]
 config = AdaptConfig.model_validate_json(config)
 rows = adapt_many(generator, read_targets(sets), config, out, workers=2, on_progress=lambda *_: None)

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
 from tests.chaos.faults import Trap, is_worker
 from tests.chaos.generation import SHARDS, Command, Contents, assert_sound
 from tests.nodes import Nodes

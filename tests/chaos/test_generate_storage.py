@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flexpose_ray.io.manifest import ShardId, committed, read_commits, read_log, read_manifest
-from flexpose_ray.io.store import PATIENCE_S, TEMP_PREFIX, open_store
-from flexpose_ray.io.verify import verify
+from flexpose_ray.dataset.manifest import ShardId, committed, read_commits, read_log, read_manifest
+from flexpose_ray.dataset.verify import verify
+from flexpose_ray.storage.base import PATIENCE_S
+from flexpose_ray.storage.local import TEMP_PREFIX
+from flexpose_ray.storage.open import open_store
 from tests.chaos.faults import HARMS, Away, Meeting, PowerCut, Weather
 from tests.chaos.generation import COUNT, SHARD_SIZE, SHARDS, Command, Contents, assert_sound
 from tests.nodes import Nodes

@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 import pytest
 
-from flexpose_ray.io.manifest import committed, iter_shards
-from flexpose_ray.io.store import open_store
-from flexpose_ray.io.verify import verify
+from flexpose_ray.dataset.manifest import committed, iter_shards
+from flexpose_ray.dataset.verify import verify
+from flexpose_ray.storage.open import open_store
 from tests.chaos.kill import kill_with_all_it_started
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")

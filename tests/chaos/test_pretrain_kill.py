@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from flexpose_ray.config import load_recipe, pretrain_key
-from flexpose_ray.engine.checkpoint import PREFIX, last_checkpoint
-from flexpose_ray.engine.pretrain import pretrain
-from flexpose_ray.io.store import open_store
+from flexpose_ray.engine.train.checkpoint import PREFIX, last_checkpoint
+from flexpose_ray.engine.train.run import pretrain
+from flexpose_ray.storage.open import open_store
 from tests.chaos.pretraining import RECIPE, assert_same_run, workers_among
 
 

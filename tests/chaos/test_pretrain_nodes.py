@@ -15,9 +15,10 @@ import pytest
 import yaml
 
 from flexpose_ray.config import load_recipe, pretrain_key
-from flexpose_ray.engine.checkpoint import PREFIX, last_checkpoint
-from flexpose_ray.engine.pretrain import pretrain
-from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.engine.train.checkpoint import PREFIX, last_checkpoint
+from flexpose_ray.engine.train.run import pretrain
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
 from tests.chaos.pretraining import RECIPE, assert_same_run, numbers, workers_among
 from tests.nodes import Nodes
 

@@ -13,10 +13,11 @@ import psutil
 import pytest
 import yaml
 
-from flexpose_ray.engine.sweep_results import ended_trials, read_rows
-from flexpose_ray.io.store import Store, open_store
+from flexpose_ray.engine.sweep.results import ended_trials, read_rows
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
 from tests.chaos.kill import kill_with_all_it_started
-from tests.engine.sweeps import small_sweep
+from tests.engine.sweep.sweeps import small_sweep
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
 TRIALS, PATIENCE_S = 12, 200.0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from flexpose_ray.engine.metrics import METRICS
+from flexpose_ray.engine.runtime.metrics import METRICS
 from tests.clusters.checks import FOLDER, documents
 
 TAGS = {name: {*metric.tags} | ({"le"} if name.endswith("_bucket") else set()) for metric in METRICS

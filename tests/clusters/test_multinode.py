@@ -16,15 +16,16 @@ import yaml
 
 from flexpose_ray.config import load_recipe, pretrain_key
 from flexpose_ray.config.sweep_recipe import load_sweep, sweep_key
-from flexpose_ray.engine.checkpoint import PREFIX, last_checkpoint
-from flexpose_ray.engine.sweep_results import ended_trials, read_rows
-from flexpose_ray.io.manifest import read_manifest
-from flexpose_ray.io.store import Store, open_store
-from flexpose_ray.io.verify import verify
+from flexpose_ray.dataset.manifest import read_manifest
+from flexpose_ray.dataset.verify import verify
+from flexpose_ray.engine.sweep.results import ended_trials, read_rows
+from flexpose_ray.engine.train.checkpoint import PREFIX, last_checkpoint
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
 from tests.chaos.pretraining import RECIPE
 from tests.clusters.checks import ROOT
 from tests.clusters.multinode import PATIENCE_S, TOKEN, Multinode, holders
-from tests.engine.sweeps import small_sweep
+from tests.engine.sweep.sweeps import small_sweep
 
 BIN = Path(sys.executable).parent
 CANARY = "canary0secret0of0the0environment"

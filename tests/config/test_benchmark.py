@@ -7,7 +7,7 @@ import yaml
 
 from flexpose_ray.config import Section, parse, read_recipe
 from flexpose_ray.config.benchmark import BenchmarkRecipe, benchmark_key, row_settings
-from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.errors import ConfigError
 from flexpose_ray.methods.flexpose import FlexPoseSettings
 from flexpose_ray.methods.registry import METHODS
 

@@ -7,7 +7,7 @@ import pytest
 from flexpose_ray.config import parse
 from flexpose_ray.config.sweep import Range, SweepConfig, point_text
 from flexpose_ray.config.sweep_recipe import SweepRecipe, check_points, load_sweep, sweep_key, values_of
-from flexpose_ray.core.errors import ConfigError
+from flexpose_ray.errors import ConfigError
 
 ADAPT = {"name": "s", "generator": "builtin:coco", "target": {"poses": "synthetic:rowing"}}
 PRETRAIN = {"name": "s", "source": "synthetic:rowing"}

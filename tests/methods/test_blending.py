@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from flexpose_ray.core.blend import NUMBERS
-from flexpose_ray.core.distribution import moments
-from flexpose_ray.core.geometry import flip
-from flexpose_ray.core.latents import latents
-from flexpose_ray.core.metrics import frechet_distance
-from flexpose_ray.core.skeleton import BODY_15
-from flexpose_ray.io.datasets.synthetic import sample_synthetic
+from flexpose_ray.judging.metrics import frechet_distance
 from flexpose_ray.methods.blending import BlendSettings, fit_blend, nearness, wanted_moments, weights
+from flexpose_ray.networks.blend import NUMBERS
+from flexpose_ray.pose.geometry import flip
+from flexpose_ray.pose.latents import latents
+from flexpose_ray.pose.skeleton import BODY_15
+from flexpose_ray.sources.formats.synthetic import sample_synthetic
+from flexpose_ray.training.distribution import moments
 
 SOURCE = sample_synthetic("rowing?count=2000").keypoints_NJ2
 TARGET = sample_synthetic("cycling?count=2000").keypoints_NJ2

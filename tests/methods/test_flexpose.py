@@ -7,16 +7,17 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from flexpose_ray.core.alpha import Alpha
-from flexpose_ray.core.beta import Beta, beta_step
-from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.distribution import moments
-from flexpose_ray.core.errors import ConfigError, DataError
-from flexpose_ray.core.generator import Generator
-from flexpose_ray.core.latents import latents
-from flexpose_ray.core.sampler import PoseSampler
-from flexpose_ray.io.datasets.synthetic import sample_synthetic
+from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.methods.flexpose import PAIRINGS, FlexPoseSettings, adapt, pair_latents
+from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.discriminator import Discriminator
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.pose.latents import latents
+from flexpose_ray.sources.formats.synthetic import sample_synthetic
+from flexpose_ray.training.beta import beta_step
+from flexpose_ray.training.distribution import moments
 
 SOURCE = sample_synthetic("rowing?count=100").keypoints_NJ2
 SHOTS = sample_synthetic("cycling?count=40").keypoints_NJ2[:12]

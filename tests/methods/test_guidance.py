@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from flexpose_ray.core.geometry import flip
-from flexpose_ray.core.skeleton import BODY_15
-from flexpose_ray.io.datasets.synthetic import sample_synthetic
 from flexpose_ray.methods.guidance import both_sides, guidance, mixed, with_sides
+from flexpose_ray.pose.geometry import flip
+from flexpose_ray.pose.skeleton import BODY_15
+from flexpose_ray.sources.formats.synthetic import sample_synthetic
 
 SHOTS = sample_synthetic("cycling?count=12").keypoints_NJ2
 

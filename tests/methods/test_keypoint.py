@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flexpose_ray.core.errors import DataError
-from flexpose_ray.core.metrics import frechet_distance
+from flexpose_ray.errors import DataError
+from flexpose_ray.judging.metrics import frechet_distance
 from flexpose_ray.methods.keypoint import (
     choose_shrink,
     coral,

@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from flexpose_ray.config import AdaptConfig
-from flexpose_ray.core.alpha import Alpha
-from flexpose_ray.core.beta import Beta
-from flexpose_ray.core.discriminator import Discriminator
-from flexpose_ray.core.distribution import moments
-from flexpose_ray.core.errors import ConfigError, DataError
-from flexpose_ray.core.gan import GanSettings
-from flexpose_ray.core.generator import Generator
-from flexpose_ray.io.datasets.synthetic import sample_synthetic
+from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.methods.adversarial import AdversarialSettings, HalfFrozen, ShotsTrainer, train
 from flexpose_ray.methods.base import Given, Learned, stored_bytes
 from flexpose_ray.methods.flexpose import FlexPoseSettings
 from flexpose_ray.methods.lora import LoraSettings, with_lora
 from flexpose_ray.methods.registry import METHODS, OURS
+from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.discriminator import Discriminator
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.sources.formats.synthetic import sample_synthetic
+from flexpose_ray.training.distribution import moments
+from flexpose_ray.training.gan import GanSettings
 
 SOURCE = sample_synthetic("cycling?count=300").keypoints_NJ2
 ROWERS = sample_synthetic("rowing?count=100").keypoints_NJ2

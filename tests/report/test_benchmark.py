@@ -10,9 +10,9 @@ import pytest
 
 from flexpose_ray.config import parse
 from flexpose_ray.config.benchmark import BenchmarkRecipe
-from flexpose_ray.engine.benchmark_table import COLUMNS, summarise
-from flexpose_ray.io.store import LocalStore
+from flexpose_ray.engine.benchmark.table import COLUMNS, summarise
 from flexpose_ray.report.benchmark import render_benchmark, write_benchmark_report
+from flexpose_ray.storage.local import LocalStore
 
 NAME = "cycling-rowing"
 PAIR = {"name": NAME, "generator": "builtin:coco", "target": {"poses": "synthetic:rowing"}}

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from flexpose_ray.core.errors import StorageError
-from flexpose_ray.core.poses import PoseSet
-from flexpose_ray.core.skeleton import BODY_15, FACE_68
-from flexpose_ray.engine.evaluate import evaluate
+from flexpose_ray.errors import StorageError
+from flexpose_ray.evaluation.compare import evaluate
+from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.pose.skeleton import BODY_15, FACE_68
 from flexpose_ray.report.data import ReportData
 from flexpose_ray.report.page import render_report, write_report
 from flexpose_ray.report.plots import curve_svg, skeletons_svg, tsne_svgs

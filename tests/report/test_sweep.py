@@ -7,11 +7,11 @@ import re
 import pytest
 
 from flexpose_ray.config.sweep import Range, SweepConfig
-from flexpose_ray.engine.sweep_results import summarise
-from flexpose_ray.io.store import open_store
+from flexpose_ray.engine.sweep.results import summarise
 from flexpose_ray.report.sweep import render_sweep
 from flexpose_ray.report.sweep_plots import LINE_PT, spread_svg
-from tests.engine.sweeps import made_row
+from flexpose_ray.storage.open import open_store
+from tests.engine.sweep.sweeps import made_row
 
 LAYERS = SweepConfig(
     space={

@@ -1,0 +1,162 @@
+"""Verbs on generated data sets: generate, show, verify, repair, gc, export."""
+
+from __future__ import annotations
+
+from flexpose_ray.cli.outcome import Outcome
+from flexpose_ray.errors import ConfigError
+
+
+def generate(args) -> Outcome:
+    from flexpose_ray.config import load_section
+    from flexpose_ray.storage.open import open_store
+
+    store = open_store(args.out)
+    changes = [f"{k}={getattr(args, k)}" for k in ("count", "seed", "actors", "images") if getattr(args, k) is not None]
+    changes += [f"gate.mode='{args.gate}'"] if args.gate else []  # off without quotes is false in YAML
+    config = load_section("generate", args.config, args.set, changes, None if args.generator else _pinned(store))
+    if args.dry_run:
+        return _would_generate(args.generator, store, config)
+    from flexpose_ray.engine.generate.run import generate
+
+    made = generate(args.generator, args.out, **config.arguments())
+    rate = f", {made['rendered'] / made['seconds']:,.0f} poses/s" if made["rendered"] else ", nothing was missing"
+    text = f"{made['count']:,} poses in {made['shards']:,} shards{rate}"
+    if failed := sum(made["rejects"].values()):
+        told = ", ".join(f"{reason} {n:,}" for reason, n in made["rejects"].items())
+        text += f"\ngate: {failed:,} {'replaced' if config.gate.mode == 'drop' else 'kept, but look odd'} ({told})"
+    return 0, made, f"{text}\ndata set: {made['uri']}"
+
+
+def _pinned(store):
+    """What the data set was begun with, for a call that only lets it grow."""
+    from flexpose_ray.config import GenerateConfig
+    from flexpose_ray.dataset.manifest import RUN_KEY
+    from flexpose_ray.storage.base import MissingKeyError, read_json
+
+    try:
+        run = read_json(store, RUN_KEY)
+    except MissingKeyError:
+        hint = "name one: --generator models/mine, or builtin:coco"
+        raise ConfigError("--generator", f"needed, since no data set is at {store.uri}", hint) from None
+    return GenerateConfig(**{key: run[key] for key in ("seed", "shard_size", "batch", "images", "gate")})
+
+
+def _would_generate(generator: str | None, store, config) -> Outcome:
+    from flexpose_ray.dataset.manifest import MODEL, committed, plan_shards
+    from flexpose_ray.models.generators import load_sampler
+
+    load_sampler(generator or f"{store.uri}/{MODEL}")
+    shards = plan_shards(config.count, config.shard_size)
+    there = f", {len(committed(store) & set(shards)):,} of which are there"
+    text = f"would sample {config.count:,} poses in {len(shards):,} shards{there}, to {store.uri}"
+    return 0, config.model_dump(mode="json"), text
+
+
+def show(args) -> Outcome:
+    from flexpose_ray.dataset.show import format_show, show
+    from flexpose_ray.storage.open import open_store
+
+    shown = show(open_store(args.samples))
+    return 0, shown, format_show(shown)
+
+
+def verify(args) -> Outcome:
+    from flexpose_ray.dataset.manifest import read_manifest
+    from flexpose_ray.storage.open import open_store
+
+    store = open_store(args.samples)
+    manifest = read_manifest(store)
+    count, shards, again = manifest["count"], len(manifest["shards"]), min(args.regenerate, len(manifest["shards"]))
+    if args.dry_run:
+        text = f"would hash {shards:,} shards of {store.uri} and render {again:,} again"
+        return 0, {"count": count, "shards": shards, "regenerate": again}, text
+    from flexpose_ray.dataset.verify import verify
+    from flexpose_ray.engine.runtime.progress import ProgressLine
+
+    problems = verify(store, ProgressLine("shards", label="hash"))
+    if again and not any(problem.shard is None for problem in problems):
+        from flexpose_ray.engine.generate.repair import regenerate
+
+        problems += regenerate(store, again, on_progress=ProgressLine("shards", label="render again"))
+    sound = f"{count:,} poses, all as committed" + (
+        f"; {again:,} shards rendered again, the same bytes" if again else ""
+    )
+    result = {"count": count, "shards": shards, "regenerated": again, "problems": _listed(problems)}
+    return (1 if problems else 0), result, _told(problems, store.uri) or sound
+
+
+def repair(args) -> Outcome:
+    from flexpose_ray.dataset.verify import verify
+    from flexpose_ray.storage.open import open_store
+
+    store = open_store(args.samples)
+    if args.dry_run:
+        problems = verify(store)
+        return 0, {"problems": _listed(problems)}, _told(problems, store.uri) or "nothing to mend"
+    from flexpose_ray.engine.generate.repair import repair
+    from flexpose_ray.engine.runtime.progress import ProgressLine
+
+    done = repair(store, ProgressLine("shards", label="repair"))
+    left = done["left"]
+    text = f"{done['shards']:,} shards rendered again, {done['commits']:,} commits written again"
+    text = f"{text}\n{_told(left, store.uri)}" if left else f"{text}; the data set is sound"
+    return (1 if left else 0), done | {"left": _listed(left)}, text
+
+
+def gc(args) -> Outcome:
+    from flexpose_ray.dataset.verify import collect, leftovers
+    from flexpose_ray.storage.open import open_store
+
+    store = open_store(args.samples)
+    keys = leftovers(store)
+    if not args.dry_run:
+        collect(store, keys)
+    listed = "".join(f"\n{key}" for key in keys) if args.dry_run else ""
+    text = f"{len(keys):,} objects {'would be ' if args.dry_run else ''}removed from {store.uri}{listed}"
+    return 0, {"removed": 0 if args.dry_run else len(keys), "keys": keys}, text
+
+
+def export(args) -> Outcome:
+    if args.format in ("onnx", "torchscript"):
+        return _export_model(args)
+    from flexpose_ray.dataset.manifest import read_manifest
+    from flexpose_ray.engine.runtime.progress import ProgressLine
+    from flexpose_ray.export.write import export
+    from flexpose_ray.storage.open import open_store
+
+    if args.dry_run:
+        count = read_manifest(open_store(args.samples))["count"]
+        text = f"would write {count:,} poses as {args.format} to {open_store(args.out).uri}"
+        return 0, {"count": count, "format": args.format}, text
+    options = {"size": args.size, "images": args.images, "per_file": args.per_file}
+    done = export(args.samples, args.format, args.out, **options, on_progress=ProgressLine("poses", label="export"))
+    text = f"{done['count']:,} poses as {done['format']} in {done['files']:,} files, {done['written']:,} of them new"
+    return 0, done, f"{text}\n{done['uri']}"
+
+
+def _export_model(args) -> Outcome:
+    for name, value in (("--size", args.size), ("--images", args.images), ("--per-file", args.per_file)):
+        if value is not None:
+            raise ConfigError(name, f"means nothing to {args.format}", "leave it out")
+    if args.dry_run:
+        from flexpose_ray.models.generators import load_sampler
+
+        digest = load_sampler(args.samples).digest
+        return 0, {"digest": digest}, f"would write the networks of {args.samples} ({digest[:16]}) to {args.out}"
+    from flexpose_ray.models.portable.export import export_model
+
+    card = export_model(args.samples, args.format, args.out)
+    return 0, card, f"{', '.join(card['files'])} and their card\n{card['uri']}"
+
+
+def _listed(problems) -> list[dict]:
+    return [{"shard": p.shard.index if p.shard else None, "key": p.key, "problem": p.problem} for p in problems]
+
+
+def _told(problems, uri: str) -> str:
+    lines = [f"{problem.key}: {problem.problem}" for problem in problems]
+    if any(problem.shard is None for problem in problems):
+        lines.append("to mend the model: repeat `flexpose generate` with the --generator that the data set began with")
+    elif problems:
+        lines.append(f"to mend it: flexpose repair {uri}")
+    return "\n".join(lines)

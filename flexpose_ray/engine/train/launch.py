@@ -1,0 +1,130 @@
+"""Starting the training workers under Ray Train, hearing from them, and deciding what a failure means."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+
+import ray
+import ray.train
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.util.queue import Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from flexpose_ray.config import PretrainConfig, Recipe
+from flexpose_ray.engine.runtime.memory import KEEP_ENV
+from flexpose_ray.engine.runtime.signals import TERMINATED
+from flexpose_ray.engine.train.failures import HINT, innermost, killed_for_memory, lost_again_and_again, ours_within
+from flexpose_ray.engine.train.stop import Bell
+from flexpose_ray.engine.train.worker import LEFT, train_worker
+from flexpose_ray.errors import TrainingError
+from flexpose_ray.storage.base import Store
+
+POLL_ENV = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"  # Ray Train hands the driver's to its controller
+MAX_FAILURES = 3  # lost workers or nodes without progress in between before a run gives up
+GRACE_S = 25.0  # for a last checkpoint after SIGTERM; Kubernetes kills after 30
+RESIZE_S = 60.0  # how often an elastic run looks for room for more workers
+
+Progress = Callable[[dict], None]
+
+
+def fit(recipe: Recipe, store: Store, on_progress: Progress, share: dict[str, float] | None = None) -> None:
+    """Train on the Ray that is there, until all is done or something of ours says why not."""
+    p = recipe.pretrain
+    least, most = p.worker_range
+    share = share or default_share()
+    gpus = share.get("GPU", 0)
+    alone = gpus >= 1 or most == 1  # NCCL has no two workers on one GPU
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    rows = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # nodes with workers may be lost
+    threads = p.threads or max(1, (os.cpu_count() or 1) // most)
+    os.environ.setdefault(POLL_ENV, "0.2")  # a report waits for the next poll: two seconds by default
+    bell, left = Bell(), threading.Event()
+    listener = threading.Thread(target=_listen, args=(rows, on_progress, left), daemon=True)
+    listener.start()
+    try:
+        # Ray Train wants a place for checkpoints; ours lie in the run's folder, and say where to go on.
+        with tempfile.TemporaryDirectory(prefix="flexpose-train-", ignore_cleanup_errors=True) as folder:
+            TorchTrainer(
+                train_worker,
+                train_loop_config={
+                    "recipe": recipe.model_dump(mode="json"),
+                    "run": store.uri,
+                    "threads": threads,
+                    "bell": bell.actor,
+                },
+                torch_config=TorchConfig(backend="nccl" if gpus and alone else "gloo", timeout_s=3600),
+                scaling_config=ray.train.ScalingConfig(
+                    num_workers=most if least == most else (least, most),
+                    use_gpu=gpus > 0,
+                    resources_per_worker=share,
+                    elastic_resize_monitor_interval_s=RESIZE_S,
+                ),
+                run_config=ray.train.RunConfig(
+                    name=f"launch-{time.time_ns()}",
+                    storage_path=folder,
+                    failure_config=ray.train.FailureConfig(max_failures=-1),  # Watch decides
+                    callbacks=[Watch(rows, p)],
+                    worker_runtime_env={"env_vars": {**KEEP_ENV, "OMP_NUM_THREADS": str(threads)}},
+                ),
+            ).fit()
+    except ray.train.TrainingFailedError as error:
+        raise cause(error) from error
+    except KeyboardInterrupt:
+        if TERMINATED.is_set() and bell.ring():
+            left.wait(GRACE_S)
+        raise
+    finally:
+        rows.put(None)
+        listener.join()
+        rows.shutdown()
+
+
+def default_share() -> dict[str, float]:
+    """What a worker takes: a CPU, and a whole GPU where the cluster has any."""
+    return {"CPU": 1, "GPU": 1} if ray.cluster_resources().get("GPU", 0) >= 1 else {"CPU": 1}
+
+
+class Watch(ray.train.UserCallback):
+    """Sends the first worker's rows to the driver and judges failures; it runs where Ray Train's controller does.
+
+    An error of ours would come again however often workers are started: raising it here ends the run. Lost workers are
+    replaced, unless that has happened too often without any progress.
+    """
+
+    def __init__(self, rows: Queue, p: PretrainConfig):
+        self.rows, self.p = rows, p
+        self.reached = -1.0  # kimg
+        self.failures: list[BaseException] = []
+
+    def after_report(self, run_context, metrics, checkpoint) -> None:
+        for row in metrics:
+            if row:
+                self.rows.put(row)
+                if row.get("kimg", -1.0) > self.reached:
+                    self.reached = row["kimg"]
+                    self.failures.clear()
+
+    def after_exception(self, run_context, worker_exceptions) -> None:
+        errors = list(worker_exceptions.values())
+        for error in errors:
+            if (ours := ours_within(error)) is not None:
+                raise ours
+        self.failures.append(next((error for error in errors if killed_for_memory(error)), errors[0]))
+        if len(self.failures) > MAX_FAILURES:
+            raise lost_again_and_again(self.failures, self.p)
+
+
+def cause(error: ray.train.TrainingFailedError) -> Exception:
+    """The error of ours inside Ray's, or one that says in a line what Ray says."""
+    return ours_within(error) or TrainingError("pretraining", f"failed: {innermost(error)}", HINT)
+
+
+def _listen(rows: Queue, on_progress: Progress, left: threading.Event) -> None:
+    while (row := rows.get()) is not None:
+        on_progress(row)
+        if LEFT in row:
+            left.set()

@@ -1,0 +1,51 @@
+"""What mmpose has to know of a skeleton, as the Python file that its configs name: ``metainfo=dict(from_file=...)``.
+
+It is Python and not JSON since mmpose takes the joints' numbers for keys of a dict, which in JSON would be strings.
+"""
+
+from __future__ import annotations
+
+import pprint
+
+from flexpose_ray.pose.skeleton import Skeleton
+
+# How far annotators scatter about a joint, for OKS: COCO's own figures; neck and pelvis lie between shoulders and hips.
+SIGMAS = {
+    "head": 0.026, "neck": 0.079, "pelvis": 0.107, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "landmark": 0.025,
+}  # fmt: skip
+LOWER = ("pelvis", "hip", "knee", "ankle")
+
+
+def part_of(joint: str) -> str:
+    """What a joint is, whichever side or number: "shoulder" of "left_shoulder", "landmark" of "landmark_7"."""
+    return next(word for word in joint.split("_") if word in SIGMAS)
+
+
+def oks_sigmas(skeleton: Skeleton) -> list[float]:
+    """One value a joint, for OKS: ``COCOeval.params.kpt_oks_sigmas`` and mmpose's ``sigmas``."""
+    return [SIGMAS[part_of(joint)] for joint in skeleton.joints]
+
+
+def dataset_info(skeleton: Skeleton) -> str:
+    """The Python text; colours are alpha's, as BGR."""
+    colors = [[round(255 * float(c)) for c in reversed(color_3)] for color_3 in skeleton.colors_L3]
+    joints = skeleton.joints
+    keypoints, limbs = {}, {}
+    for i, (joint, mirror) in enumerate(zip(joints, skeleton.flip, strict=True)):
+        part = part_of(joint)
+        kind = "" if part == "landmark" else "lower" if part in LOWER else "upper"
+        color = colors[max(k for k, limb in enumerate(skeleton.limbs) if i in limb)]
+        swap = joints[mirror] if mirror != i else ""
+        keypoints[i] = {"name": joint, "id": i, "color": color, "type": kind, "swap": swap}
+    for k, (a, b) in enumerate(skeleton.limbs):
+        limbs[k] = {"link": (joints[a], joints[b]), "id": k, "color": colors[k]}
+    info = {
+        "dataset_name": f"flexpose_{skeleton.name}",
+        "paper_info": {},
+        "keypoint_info": keypoints,
+        "skeleton_info": limbs,
+        "joint_weights": [1.0] * len(joints),
+        "sigmas": oks_sigmas(skeleton),
+    }
+    return f"dataset_info = {pprint.pformat(info, sort_dicts=False, width=120)}\n"

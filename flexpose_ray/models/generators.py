@@ -1,0 +1,193 @@
+"""Networks to and from storage: a pretrained generator with its beta, and adapted models on top of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from flexpose_ray.errors import WeightsError
+from flexpose_ray.models.weights import Model, copy_weights, load_into, read_model, resolve, write_model
+from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.discriminator import Discriminator
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.transfer import Transfer
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.storage.base import PATIENCE_S, Store
+from flexpose_ray.storage.open import open_store
+from flexpose_ray.training.distribution import Moments
+
+BASE = "base"  # in a copy, the base's folder within the adapted model's
+SHOTS = "gate.shots"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """All that pretraining leaves: g_s, its discriminator, beta, how skeletons are drawn, the source's moments and
+    what its poses look like."""
+
+    generator: Generator
+    discriminator: Discriminator
+    beta: Beta
+    alpha: Alpha
+    source: Moments
+    limits: PoseLimits
+    digest: str
+    card: dict
+
+
+def save_generator(
+    uri: str,
+    generator: Generator,
+    discriminator: Discriminator,
+    beta: Beta,
+    alpha: Alpha,
+    source: Moments,
+    limits: PoseLimits,
+    card: dict,
+) -> str:
+    """Write a pretrained generator to the folder ``uri``; returns its digest."""
+    parts = {"generator": generator, "discriminator": discriminator, "beta": beta}
+    config = {name: part.config for name, part in parts.items()} | {"alpha": alpha.config}
+    tensors = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}
+    tensors |= {"source.mean": source[0], "source.covariance": source[1], **limits.tensors()}
+    return write_model(uri, "generator", config, tensors, card)
+
+
+def load_generator(uri: str, patience_s: float = PATIENCE_S) -> Pretrained:
+    """Read a pretrained generator.
+
+    Raises:
+        WeightsError: missing, damaged, or an adapted model.
+    """
+    return _build(read_model(uri, "generator", patience_s), uri)
+
+
+def save_adapted(
+    uri: str, base_uri: str, base_digest: str, transfer: Transfer, shots_SJ2: np.ndarray, card: dict
+) -> str:
+    """Write tau and the shots it was trained on, with the base's digest.
+
+    Where the base lies is on the card, so that it may move: an address, or a path within the model's own folder.
+    """
+    config = {"base_digest": base_digest, "transfer": transfer.config}
+    tensors = transfer.state_dict() | {SHOTS: torch.as_tensor(shots_SJ2)}
+    return write_model(uri, "adapted", config, tensors, {**card, "base": base_uri})
+
+
+def load_sampler(
+    uri: str, batch: int = 64, device: torch.device | str = "cpu", patience_s: float = PATIENCE_S
+) -> PoseSampler:
+    """Sampler of a pretrained or an adapted model.
+
+    Args:
+        uri: folder of either, or ``builtin:coco``.
+        batch: images a pass of the networks.
+        device: where they run.
+        patience_s: how long a storage server that is away is asked again.
+
+    Raises:
+        WeightsError: missing or damaged, or the base of an adapted model is gone or another one.
+    """
+    model = read_model(uri, patience_s=patience_s)
+    if model.kind == "generator":
+        base, transfer, shots_SJ2 = _build(model, uri), None, None
+    else:
+        base_uri = _base_uri(model, uri)
+        base = load_generator(base_uri, patience_s)
+        _check_base(model, base.digest, uri, base_uri)
+        if SHOTS not in model.tensors:
+            raise WeightsError(uri, f"{SHOTS} is missing", "adapt again with this version")
+        shots_SJ2 = model.tensors.pop(SHOTS).numpy()
+        transfer = Transfer.for_generator(base.generator, **model.config["transfer"])
+        transfer.load_state_dict(model.tensors)
+    return PoseSampler(
+        base.generator, base.beta, base.alpha, model.digest, transfer, batch, device, base.limits, shots_SJ2
+    )
+
+
+def attributions(uri: str) -> list[str]:
+    """Whose data the model at ``uri`` and its base learned from, as their cards say; empty where they do not.
+
+    Raises:
+        WeightsError: the model or its base is missing or damaged.
+    """
+    model = read_model(uri)
+    cards = [model.card] + ([read_model(_base_uri(model, uri)).card] if model.kind == "adapted" else [])
+    return list(dict.fromkeys(card["attribution"] for card in cards if card.get("attribution")))
+
+
+def copy_model(uri: str, store: Store) -> str:
+    """Copy a model to ``store`` so that it needs nothing else: an adapted one takes its base along.
+
+    A whole copy of the same model is left as it is; one that was cut short or damaged is made whole.
+
+    Args:
+        uri: a pretrained or an adapted model, or ``builtin:coco``.
+        store: where to.
+
+    Returns:
+        The digest, which is that of the original.
+
+    Raises:
+        WeightsError: the model or its base is missing, damaged or another one, or ``store`` holds another model.
+    """
+    model = read_model(uri)
+    if _is_whole_copy(store, model, uri):
+        return model.digest
+    card = model.card
+    if model.kind == "adapted":
+        base_uri = _base_uri(model, uri)
+        base = read_model(base_uri, "generator")
+        _check_base(model, base.digest, uri, base_uri)
+        copy_weights(base_uri, store.child(BASE), base.card)
+        card = {**card, "base": BASE}
+    return copy_weights(uri, store, card)
+
+
+def _is_whole_copy(store: Store, model: Model, uri: str) -> bool:
+    try:
+        present = read_model(store.uri)
+    except WeightsError:  # nothing yet, or damaged
+        return False
+    if present.digest != model.digest:
+        raise WeightsError(store.uri, f"holds another model than {uri}", "delete that folder, or choose another")
+    if model.kind == "generator":
+        return True
+    try:
+        return read_model(store.child(BASE).uri, "generator").digest == model.config["base_digest"]
+    except WeightsError:
+        return False
+
+
+def _base_uri(model: Model, uri: str) -> str:
+    """Address of an adapted model's base; a plain path starts at the model's own folder."""
+    base = model.card["base"]
+    if ":" in base or base.startswith("/"):
+        return base
+    return open_store(resolve(uri)).child(base).uri
+
+
+def _check_base(model: Model, digest: str, uri: str, base_uri: str) -> None:
+    if digest != model.config["base_digest"]:
+        raise WeightsError(uri, f"was adapted from another generator than the one at {base_uri}")
+
+
+def _build(model: Model, uri: str) -> Pretrained:
+    config = model.config
+    generator = Generator(**config["generator"])
+    discriminator = Discriminator(**config["discriminator"])
+    beta = Beta(**config["beta"])
+    for name, part in (("generator", generator), ("discriminator", discriminator), ("beta", beta)):
+        load_into(part, model.tensors, name, uri)
+    alpha = Alpha(**config["alpha"])
+    try:
+        source = model.tensors["source.mean"], model.tensors["source.covariance"]
+        limits = PoseLimits.from_tensors(model.tensors, alpha.skeleton)
+    except KeyError as error:
+        hint = "it is of an earlier version: pretrain again in a new folder"
+        raise WeightsError(uri, f"{error.args[0]} is missing", hint) from error
+    return Pretrained(generator, discriminator, beta.eval(), alpha, source, limits, model.digest, model.card)

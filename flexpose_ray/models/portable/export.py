@@ -1,0 +1,95 @@
+"""A model for programs without Python: generator, beta and sampler as ONNX or TorchScript, and a card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+
+from flexpose_ray.errors import ConfigError, WeightsError
+from flexpose_ray.models.generators import attributions, load_sampler
+from flexpose_ray.models.portable.graphs import OPSET, need_onnx, run_onnx, run_torchscript, to_onnx, to_torchscript
+from flexpose_ray.models.portable.networks import Network, networks
+from flexpose_ray.networks.beta import read_heatmaps
+from flexpose_ray.storage.base import read_json
+from flexpose_ray.storage.open import open_store
+
+SUFFIXES = {"onnx": "onnx", "torchscript": "pt"}
+FORMATS = tuple(SUFFIXES)
+TOLERANCE = 1e-4  # greatest difference from the network's own output, in every output's unit
+TRIED = 5  # rows that the difference is seen on; another number than the tracer's
+
+
+def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
+    """Write generator (latents to images), beta (images to poses) and sampler (latents to poses) of a model to ``out``.
+
+    The files are ``generator``, ``beta`` and ``sampler`` with the format's suffix. ``onnx.json`` or
+    ``torchscript.json``, the card, says what they take and give; it is written last. Both formats may share a folder.
+
+    Args:
+        uri: a pretrained or an adapted model, or ``builtin:coco``.
+        format: "onnx" or "torchscript".
+        out: a folder or ``s3://bucket/prefix``.
+
+    Returns:
+        The card, and ``uri`` of the folder.
+
+    Raises:
+        ConfigError: unknown format, a package that is missing, or ``out`` holds another model.
+        WeightsError: no such model, or a file that would compute something else than the network.
+    """
+    if format not in FORMATS:
+        raise ConfigError("format", f"unknown format {format!r}", f"choose one of {', '.join(FORMATS)}")
+    if format == "onnx":
+        need_onnx()
+    sampler, store, card_key = load_sampler(uri), open_store(out), f"{format}.json"
+    if store.exists(card_key) and read_json(store, card_key).get("digest") != sampler.digest:
+        hint = "choose another folder, or delete that one"
+        raise ConfigError(f"{store.uri}/{card_key}", f"belongs to another model than {uri}", hint)
+    skeleton, sources = sampler.alpha.skeleton, attributions(uri)
+    about = {"flexpose.digest": sampler.digest, "flexpose.skeleton": skeleton.name}
+    about |= {"flexpose.attribution": "; ".join(sources)} if sources else {}
+    files = {}
+    for network in networks(sampler, torch.jit.script(read_heatmaps) if format == "torchscript" else read_heatmaps):
+        data = to_onnx(network, about) if format == "onnx" else to_torchscript(network)
+        _check(network, data, format, uri)
+        key = f"{network.name}.{SUFFIXES[format]}"
+        store.put(key, data)
+        files[key] = {
+            "input": network.input,
+            "outputs": network.outputs,
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+    card = {
+        "format": format,
+        "opset": OPSET if format == "onnx" else None,
+        "digest": sampler.digest,
+        "attribution": sources,
+        "files": files,
+        "skeleton": {
+            "name": skeleton.name,
+            "joints": list(skeleton.joints),
+            "limbs": [list(limb) for limb in skeleton.limbs],
+            "flip": list(skeleton.flip),
+        },
+        "alpha": sampler.alpha.config,
+        "torch": torch.__version__,
+    }
+    store.put(card_key, json.dumps(card, indent=1).encode() + b"\n")
+    return {**card, "uri": store.uri}
+
+
+@torch.inference_mode()
+def _check(network: Network, data: bytes, format: str, uri: str) -> None:
+    """See that the exported bytes compute what the network does."""
+    x = network.example(TRIED)
+    wanted = network.module(x)
+    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+    found = run_onnx(data, x) if format == "onnx" else run_torchscript(data, x)
+    apart = max((a - b).abs().max().item() for a, b in zip(found, wanted, strict=True))
+    if not apart <= TOLERANCE:  # so that NaN is refused too
+        problem = f"the {network.name} as {format} is {apart:.2g} off, {TOLERANCE:g} is allowed"
+        raise WeightsError(uri, problem, "use the versions of constraints.txt")

@@ -1,0 +1,112 @@
+"""The pose generator g = synthesis(A(f(z))) of the paper's section 3.2: a StyleGAN2 without noise inputs.
+
+Skeleton images have no texture for noise to explain, and without it an image depends on its latent alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import nn
+
+from flexpose_ray.errors import ConfigError
+from flexpose_ray.networks.ops import LRELU_GAIN, Linear, StyledConv, lrelu, upsample
+
+
+def channels_at(resolution: int, base: int, most: int) -> int:
+    """Feature channels at a resolution: ``base / resolution``, at most ``most``."""
+    return min(most, max(1, base // resolution))
+
+
+class Mapping(nn.Module):
+    """f: latents to the intermediate latent space, with the running mean of w for truncation."""
+
+    def __init__(self, z_size: int, w_size: int, depth: int):
+        super().__init__()
+        sizes = [z_size] + [w_size] * depth
+        self.layers = nn.ModuleList(Linear(a, b, lr=0.01, gain=LRELU_GAIN) for a, b in itertools.pairwise(sizes))
+        self.register_buffer("w_mean", torch.zeros(w_size))
+
+    def forward(self, z_NZ: torch.Tensor) -> torch.Tensor:
+        w = z_NZ * torch.rsqrt(z_NZ.square().mean(1, keepdim=True) + 1e-8)
+        for layer in self.layers:
+            w = lrelu(layer(w))
+        return w
+
+
+class Generator(nn.Module):
+    """Latents to skeleton images.
+
+    The convolutions are the style layers, counted from 1, coarse to fine: layer 1 at 4x4, then two a resolution, so
+    that layer 3 is the second convolution of 8x8. The first of a resolution works before its upsampling, at a quarter
+    of the cost. Each resolution also has an output layer with a style of its own.
+
+    Args:
+        size: side of the image, a power of two from 8 to 256.
+        channels: image channels, 3 (one colour a limb) or 1.
+        z_size, w_size: sizes of latent and intermediate latent.
+        depth: layers of the mapping network.
+        base, most: feature channels are ``min(most, base / resolution)``.
+
+    Raises:
+        ConfigError: for a size that is not such a power of two.
+    """
+
+    def __init__(
+        self,
+        size: int = 64,
+        channels: int = 3,
+        z_size: int = 128,
+        w_size: int = 128,
+        depth: int = 4,
+        base: int = 1024,
+        most: int = 128,
+    ):
+        super().__init__()
+        if size not in (8, 16, 32, 64, 128, 256):
+            raise ConfigError("size", f"{size} is not a power of two from 8 to 256", "choose 64 or 128")
+        self.size, self.z_size = size, z_size
+        self.config = dict(
+            size=size, channels=channels, z_size=z_size, w_size=w_size, depth=depth, base=base, most=most
+        )
+        resolutions = [2**k for k in range(2, int(math.log2(size)) + 1)]
+        widths = [channels_at(r, base, most) for r in resolutions]
+        self.mapping = Mapping(z_size, w_size, depth)
+        self.start = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.convs = nn.ModuleList([StyledConv(widths[0], widths[0])])
+        for n_in, n_out in itertools.pairwise(widths):
+            self.convs += [StyledConv(n_in, n_out), StyledConv(n_out, n_out)]
+        self.outputs = nn.ModuleList(StyledConv(n, channels, kernel=1, gain=1.0, demodulate=False) for n in widths)
+        self.affines = nn.ModuleList(Linear(w_size, c.weight.shape[1], bias=1.0) for c in self.convs)
+        self.output_affines = nn.ModuleList(Linear(w_size, n, bias=1.0) for n in widths)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of style layers: 2 log2(size) - 3."""
+        return len(self.convs)
+
+    def styles(self, w_ND: torch.Tensor) -> list[torch.Tensor]:
+        """delta = A(f(z)): the style code of every style layer, one tensor (N, C_l) a layer, layer 1 first."""
+        return [affine(w_ND) for affine in self.affines]
+
+    def synthesis(self, styles: list[torch.Tensor], w_ND: torch.Tensor) -> torch.Tensor:
+        """phi: style codes to images (N, C, H, W), about [-1, 1]; ``w_ND`` styles the output layers."""
+        x = self.start.expand(w_ND.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        image = None
+        layer = 0
+        for k, (output, affine) in enumerate(zip(self.outputs, self.output_affines, strict=True)):
+            if k:
+                x = upsample(lrelu(self.convs[layer](x, styles[layer])))
+                layer += 1
+            x = lrelu(self.convs[layer](x, styles[layer]))
+            layer += 1
+            y = output(x, affine(w_ND))
+            image = y if image is None else upsample(image) + y
+        return image
+
+    def forward(self, z_NZ: torch.Tensor) -> torch.Tensor:
+        """Latents (N, Z) to images (N, C, H, W)."""
+        w_ND = self.mapping(z_NZ)
+        return self.synthesis(self.styles(w_ND), w_ND)

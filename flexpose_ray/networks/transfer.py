@@ -1,0 +1,95 @@
+"""tau: what adaptation leaves: linear maps U_l behind the affines of chosen style layers, or one U before them, and
+what is done to the poses that are read off the images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from flexpose_ray.errors import ConfigError
+from flexpose_ray.networks.blend import NUMBERS, Blend
+from flexpose_ray.networks.generator import Generator
+
+W = "w"  # the layer set that stands for one map on w
+NONE = "none"  # that of no map: the generator stays as it is
+
+
+def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple[int, ...] | str:
+    """Sorted layer numbers, ``"all"`` filled in; ``"w"`` and ``"none"`` as they are.
+
+    Raises:
+        ConfigError: no layer, one outside 1 to ``n_layers``, or another word than "all".
+    """
+    if layers in (W, NONE):
+        return layers
+    if layers == "all":
+        return tuple(range(1, n_layers + 1))
+    known = range(1, n_layers + 1)
+    if not layers or isinstance(layers, str) or any(layer not in known for layer in layers):
+        shown = layers if isinstance(layers, str) else list(layers)
+        raise ConfigError("layers", f"{shown!r} is out of range", f"this generator has style layers 1 to {n_layers}")
+    return tuple(sorted(set(layers)))
+
+
+class Transfer(nn.Module):
+    """tau = diag(I, .., U_l, .., I) on style codes (paper eq. 4 and 6), identity at the start.
+
+    With the layer set "w" it is one U on w, before the affines: the same map for every layer, so that the layers go on
+    agreeing with each other. It has fewer parameters than three U_l and leaves images cleaner than five.
+
+    Args:
+        widths: size C_l of every layer's style code, layer 1 first.
+        w_size: size of w.
+        layers: the layers l with a U_l, counted from 1; or "w", or "none".
+        bias: add a shift to each U, as affine maps have; False is the paper's form.
+        blend: what is done to the poses, as arguments of :class:`Blend`; None leaves them as they are.
+    """
+
+    def __init__(
+        self,
+        widths: list[int],
+        w_size: int,
+        layers: tuple[int, ...] | str,
+        bias: bool = False,
+        blend: dict[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.config = dict(layers=layers if isinstance(layers, str) else list(layers), bias=bias)
+        named = {W: {W: w_size}, NONE: {}}
+        sizes = named[layers] if isinstance(layers, str) else {str(layer): widths[layer - 1] for layer in layers}
+        self.blend = None
+        if blend is not None:
+            self.set_blend(Blend(**blend))
+        self.maps = nn.ModuleDict()
+        for name, size in sizes.items():
+            u = nn.Linear(size, size, bias=bias)
+            nn.init.eye_(u.weight)
+            if bias:
+                nn.init.zeros_(u.bias)
+            self.maps[name] = u
+
+    @staticmethod
+    def for_generator(
+        generator: Generator, layers: tuple[int, ...] | str, bias: bool = False, blend: dict[str, Any] | None = None
+    ) -> Transfer:
+        widths = [affine.weight.shape[0] for affine in generator.affines]
+        return Transfer(widths, generator.config["w_size"], layers, bias, blend)
+
+    def set_blend(self, blend: Blend) -> None:
+        """Do this to the poses from now on."""
+        self.blend = blend
+        self.config["blend"] = blend.config
+
+    @property
+    def numbers(self) -> int:
+        """Normal numbers that a pose takes beside its latent."""
+        return NUMBERS if self.blend is not None else 0
+
+    def latent(self, w_ND: torch.Tensor) -> torch.Tensor:
+        """w as the affines shall see it."""
+        return self.maps[W](w_ND) if W in self.maps else w_ND
+
+    def forward(self, styles: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [self.maps[str(l)](s) if str(l) in self.maps else s for l, s in enumerate(styles, start=1)]

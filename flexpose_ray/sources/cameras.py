@@ -1,0 +1,103 @@
+"""Cameras around people in motion: which ones see a frame, and where on their pictures its joints lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from flexpose_ray.errors import ConfigError, DataError
+from flexpose_ray.pose.geometry import project
+from flexpose_ray.pose.skeleton import BODY_15
+
+FIXED_YAWS, FIXED_PITCH = (45, 135, 225, 315), 10  # degrees
+RANDOM_PITCHES = (0, 30)  # degrees
+DISTANCE = 2.5  # from the body's middle, in body lengths
+OPTIONS = {
+    "fixed": {"every": "1", "label": ""},
+    "random": {"every": "1", "label": "", "views": "1", "seed": "0"},
+}
+USE = "?cameras=fixed or ?cameras=random&seed=0, with &every=N, &label=NAME, for random cameras &views=N"
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """Who looks at the frames of a motion.
+
+    Cameras look at the middle of the body's joints from ``DISTANCE`` times the length of the body.
+
+    Attributes:
+        fixed: four cameras see every frame, at yaw 45, 135, 225, 315 degrees of the world, 10 degrees above.
+            Otherwise as many as ``views``, each new for every frame, all around it and 0 to 30 degrees above.
+        every: one frame in so many is seen.
+        views: cameras a frame.
+        seed: of the random cameras.
+        label: of all poses; "" leaves each motion its own.
+    """
+
+    fixed: bool
+    every: int
+    views: int
+    seed: int = 0
+    label: str = ""
+
+    def see(self, body_FJ3: np.ndarray, rng: np.random.Generator, where: str) -> tuple[np.ndarray, np.ndarray]:
+        """See one motion.
+
+        Args:
+            body_FJ3: joints of BODY_15 in any length unit, y up.
+            rng: of the random cameras.
+            where: the motion, for the error.
+
+        Returns:
+            pixels_NJ2: a row for every seen frame and view, views of one frame side by side.
+            frame_N: the index in ``body_FJ3`` of each row.
+
+        Raises:
+            DataError: a body without length, or a joint that is as far from the others as the cameras are.
+        """
+        distance = DISTANCE * body_length(body_FJ3)
+        far_F = np.linalg.norm(body_FJ3 - body_FJ3.mean(1, keepdims=True), axis=2).max(1) >= distance
+        if far_F.any():
+            problem = "all joints are in one point" if not distance else "a joint is far away from the others"
+            raise DataError(f"{where} frame {far_F.argmax() + 1}", problem, "correct or delete this frame")
+        frame_N = np.repeat(np.arange(0, len(body_FJ3), self.every), self.views)
+        if self.fixed:
+            yaw_N, pitch_N = np.resize(FIXED_YAWS, len(frame_N)), FIXED_PITCH
+        else:
+            yaw_N, pitch_N = rng.uniform(0, 360, len(frame_N)), rng.uniform(*RANDOM_PITCHES, len(frame_N))
+        return project(body_FJ3[frame_N], np.radians(yaw_N), np.radians(pitch_N), distance), frame_N
+
+
+def parse_cameras(query: str, source: str) -> Cameras:
+    """Read what follows the ``?`` of a source.
+
+    Raises:
+        ConfigError: no cameras, or an option that is unknown, has no use or is out of range.
+    """
+    where = f"source {source!r}"
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    kind = given.pop("cameras", None)
+    if kind is None:
+        raise ConfigError(where, "no cameras to see the motion", f"add {USE}")
+    if kind not in OPTIONS:
+        raise ConfigError(where, f"unknown cameras {kind!r}", f"write {USE}")
+    for name, value in given.items():
+        if name not in OPTIONS[kind]:
+            raise ConfigError(where, f"{name} is no option of {kind} cameras", f"write {USE}")
+        if name != "label" and not (value.isdecimal() and int(value) >= (name != "seed")):
+            raise ConfigError(where, f"{name} is {value!r}, expected a whole number", f"write {USE}")
+    options = OPTIONS[kind] | given
+    views, seed = options.get("views", len(FIXED_YAWS)), options.get("seed", 0)
+    return Cameras(kind == "fixed", int(options["every"]), int(views), int(seed), options["label"])
+
+
+def body_length(body_FJ3: np.ndarray) -> float:
+    """Head to neck to pelvis, then hip to knee to ankle (mean of both legs); median of the frames."""
+    at = {joint: body_FJ3[:, i] for i, joint in enumerate(BODY_15.joints)}
+    chains = [("head", "neck", 1.0), ("neck", "pelvis", 1.0)]
+    for side in ("left", "right"):
+        chains += [(f"{side}_hip", f"{side}_knee", 0.5), (f"{side}_knee", f"{side}_ankle", 0.5)]
+    length_F = sum(share * np.linalg.norm(at[a] - at[b], axis=1) for a, b, share in chains)
+    return float(np.median(length_F))

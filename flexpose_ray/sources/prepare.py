@@ -1,0 +1,36 @@
+"""Annotations in, pose set on storage out: what `flexpose prepare` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flexpose_ray.errors import ConfigError
+from flexpose_ray.sources.kinds import ReadReport, read_source
+from flexpose_ray.sources.parquet import write_poses
+
+
+def prepare(source: str, out_uri: str, mapping: str | Path | None = None, write: bool = True) -> ReadReport:
+    """Read annotations and write them as a pose set.
+
+    Args:
+        source: ``KIND:PATH``, see :func:`flexpose_ray.sources.kinds.read_source`.
+        out_uri: the Parquet file to write, in a folder or under ``s3://``.
+        mapping: YAML file from a skeleton's joints to the source's own.
+        write: False checks everything else.
+
+    Returns:
+        The report; its text is a table.
+
+    Raises:
+        ConfigError: an unknown kind, a broken mapping, or an ``out_uri`` that is no Parquet file's.
+        DataError: annotations that cannot be used; nothing is written then.
+        StorageError: storage that cannot be written.
+    """
+    if not str(out_uri).endswith(".parquet"):
+        raise ConfigError(
+            f"out {str(out_uri)!r}", "a pose set is one .parquet file", "write it like sets/poses.parquet"
+        )
+    poses, report = read_source(source, mapping)
+    if write:
+        write_poses(out_uri, poses)
+    return report

@@ -1,0 +1,141 @@
+"""What every reader ends with: joints mapped onto a skeleton, unusable poses dropped and counted, the rest cropped."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from flexpose_ray.errors import DataError
+from flexpose_ray.pose.geometry import crop
+from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.pose.skeleton import BODY_15, SKELETONS
+
+JointMap = dict[str, tuple[str, ...]]  # skeleton joint, in storage order -> the source's joints whose mean it is
+
+IDENTITY_15: JointMap = {joint: (joint,) for joint in BODY_15.joints}
+LIMBS_TO_15 = IDENTITY_15 | {"neck": ("left_shoulder", "right_shoulder"), "pelvis": ("left_hip", "right_hip")}
+
+MIN_PIXELS = 8.0  # a person whose longer side is shorter is a smudge: its joints are rounded to an eighth of the body
+MAX_COORDINATE = 1e5  # no picture is larger; beyond it a coordinate is a broken number
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What a reader found.
+
+    Attributes:
+        source: the set that was read.
+        read: persons (frames, faces) found there.
+        kept: how many became poses.
+        dropped: reason -> persons dropped for it. Near-identical frames of a video are kept.
+        groups: how many groups (pictures, videos, clips) the kept poses come from.
+        labels: label -> poses kept.
+    """
+
+    source: str
+    read: int
+    kept: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    groups: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        rows = [("persons read", self.read)]
+        rows += [(f"  dropped: {reason}", count) for reason, count in self.dropped.items()]
+        rows += [("poses kept", self.kept), ("  from groups", self.groups)]
+        rows += [(f"  label: {label or '(none)'}", count) for label, count in self.labels.items()]
+        wide = max(len(text) for text, _ in rows)
+        return "\n".join([self.source] + [f"{text:<{wide}}  {count:>9,}" for text, count in rows])
+
+
+def unpacked(path: Path) -> bytes:
+    """A file's content, gunzipped where it is gzip, whatever its name.
+
+    Raises:
+        DataError: a damaged gzip file.
+    """
+    content = path.read_bytes()
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as e:
+        raise DataError(path, f"damaged file: {e}", "download it again") from e
+
+
+def finish(
+    source: str,
+    points_NS2: np.ndarray,
+    names: Sequence[str],
+    joint_map: JointMap,
+    *,
+    group_N: np.ndarray,
+    label_N: np.ndarray,
+    row_names: Sequence[str],
+    missing_NS: np.ndarray | None = None,
+    min_extent: float = MIN_PIXELS,
+) -> tuple[PoseSet, ReadReport]:
+    """Form a skeleton's joints, drop what cannot be used, crop the rest, and count both.
+
+    Args:
+        source: the set, as errors and the report name it.
+        points_NS2: the source's S joints in pixels (or any unit), garbage where a joint is missing.
+        names: the names of the S joints.
+        joint_map: how they form the joints of one skeleton.
+        group_N: str, see PoseSet.
+        label_N: str, see PoseSet.
+        row_names: where each row stands in the file, for the error.
+        missing_NS: True where a joint is not labelled; None: all are.
+        min_extent: a pose with a shorter longer side is dropped as too small.
+
+    Raises:
+        DataError: a joint that the map names is not in the source or is there twice, a labelled joint is NaN or
+            infinite, or no pose is left.
+    """
+    absent = sorted({name for parts in joint_map.values() for name in parts} - set(names))
+    if absent:
+        problem = f"no joint {absent[0]!r} there, found {', '.join(names)}"
+        raise DataError(source, problem, "map the joints you have with --mapping")
+    if len(set(names)) < len(names):
+        raise DataError(source, f"two joints have one name among {', '.join(names)}", "give every joint its own name")
+    columns = [[names.index(name) for name in parts] for parts in joint_map.values()]
+    pixels_NJ2 = np.stack([points_NS2[:, parts].mean(1) for parts in columns], 1)
+    incomplete_N = np.zeros(len(points_NS2), bool)
+    if missing_NS is not None:
+        incomplete_N = np.any([missing_NS[:, parts].any(1) for parts in columns], axis=0)
+    broken_NJ = ~np.isfinite(pixels_NJ2).all(2) & ~incomplete_N[:, None]
+    if broken_NJ.any():
+        row, joint = np.argwhere(broken_NJ)[0]
+        problem = f"{list(joint_map)[joint]} is NaN, infinite or empty, expected a number"
+        raise DataError(f"{source}, {row_names[row]}", problem, "correct or delete this pose")
+    pixels_NJ2 = np.where(incomplete_N[:, None, None], 0, pixels_NJ2)
+    huge_N = (np.abs(pixels_NJ2) > MAX_COORDINATE).any((1, 2))
+    small_N = np.ptp(pixels_NJ2, axis=1).max(1) < min_extent
+    reasons = {
+        "joints missing": incomplete_N,
+        f"out of range (beyond {MAX_COORDINATE:,.0f})": huge_N,
+        f"too small (longer side under {min_extent:g})": small_N & ~incomplete_N & ~huge_N,
+    }
+    dropped = {reason: int(mask.sum()) for reason, mask in reasons.items() if mask.any()}
+    keep_N = ~(incomplete_N | huge_N | small_N)
+    if not keep_N.any():
+        why = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "it is empty"
+        raise DataError(source, f"no usable pose there: {why}", "give a set with complete poses")
+    skeleton = next(name for name, s in SKELETONS.items() if s.joints == tuple(joint_map))
+    keypoints_NJ2, crop_N3 = crop(pixels_NJ2[keep_N])
+    poses = PoseSet(keypoints_NJ2, skeleton, crop_N3, group_N[keep_N], label_N[keep_N])
+    return poses, summarise(source, poses, dropped)
+
+
+def summarise(source: str, poses: PoseSet, dropped: dict[str, int] | None = None) -> ReadReport:
+    """Count the poses kept of a source, their groups and labels, and what was dropped."""
+    dropped = dropped or {}
+    labels = dict(sorted(Counter(poses.label_N.tolist()).items()))
+    groups = len(np.unique(poses.group_N))
+    return ReadReport(source, len(poses) + sum(dropped.values()), len(poses), dropped, groups, labels)

@@ -1,0 +1,46 @@
+"""From an address to the storage behind it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from flexpose_ray.errors import StorageError
+from flexpose_ray.storage.base import PATIENCE_S, Store, checked_key
+from flexpose_ray.storage.local import LocalStore
+
+
+def open_store(uri: str | Path, patience_s: float = PATIENCE_S) -> Store:
+    """Return the store behind a folder name, ``file:///folder`` or ``s3://bucket/prefix``; nothing is touched yet.
+
+    Args:
+        uri: the address.
+        patience_s: how long an S3 failure that may pass is tried again before it becomes an error.
+
+    Raises:
+        StorageError: unknown scheme, credentials in the address, no bucket, or an address that is not plain.
+    """
+    text = str(uri)
+    shown = re.sub(r"//.*@", "//***@", text)  # what was typed may hold a password
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", text)
+    if not text:
+        raise StorageError("storage", "the address is empty", "give a folder or s3://bucket/prefix")
+    if scheme is None:
+        return LocalStore(text)
+    if scheme[1] not in ("s3", "file") or not text.startswith(scheme[0] + "//"):
+        raise StorageError(shown, "not a known kind of address", "give a folder or s3://bucket/prefix")
+    host, _, path = text.removeprefix(scheme[0] + "//").partition("/")
+    if "@" in host or ":" in host:
+        hint = "credentials belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the server into AWS_ENDPOINT_URL"
+        raise StorageError(shown, "only a bucket name may follow //", hint)
+    if scheme[1] == "file":
+        if host:
+            raise StorageError(shown, f"file:// with a host {host!r}", "write file:///folder, with three slashes")
+        return LocalStore("/" + path)
+    if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", host) or "?" in path or "#" in path:
+        raise StorageError(
+            shown, "not of the form s3://bucket/prefix", "the server's address goes into AWS_ENDPOINT_URL"
+        )
+    from flexpose_ray.storage.s3 import S3Store  # here, so that work in folders never waits for boto3
+
+    return S3Store(host, checked_key(path.strip("/"), text) if path.strip("/") else "", patience_s)

@@ -1,0 +1,179 @@
+"""Storage in S3-compatible buckets."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from boto3.session import Session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSLError,
+)
+from botocore.parsers import ResponseParserError
+
+from flexpose_ray.errors import StorageError
+from flexpose_ray.storage.base import MissingKeyError, Store, checked_key
+
+T = TypeVar("T")
+CONNECT_S, READ_S = 5.0, 30.0  # until a server that is silent counts as away
+CONNECTIONS = 32  # kept open; more threads than that make do
+TRANSIENT_CODES = {"OperationAborted", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
+CREDENTIAL_CODES = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
+MAKING_CLIENT = threading.Lock()
+
+
+class S3Store(Store):
+    """A bucket and a prefix. Endpoint from ``AWS_ENDPOINT_URL``, credentials from the standard chain.
+
+    Every object is one PUT: conditional completion of a multipart upload is not kept by all servers, and up to 128 MB,
+    far above a shard, parts in parallel were slower than a single PUT.
+    """
+
+    def __init__(self, bucket: str, prefix: str, patience_s: float):
+        self.bucket, self.prefix, self.patience_s = bucket, f"{prefix}/" if prefix else "", patience_s
+        self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._client_of: tuple[int, object] | None = None
+
+    def __getstate__(self):
+        return {**self.__dict__, "_client_of": None}  # a client is neither picklable nor safe across a fork
+
+    @property
+    def client(self):
+        """The boto3 client of this process."""
+        with MAKING_CLIENT:
+            if self._client_of is None or self._client_of[0] != os.getpid():
+                self._client_of = os.getpid(), self._make_client()
+            return self._client_of[1]
+
+    def _make_client(self):
+        # Retries are ours alone (_call): botocore's know neither 409 nor a body that breaks off. Checksums of newer
+        # clients are refused by some servers; shards are checked by their sha256 anyway.
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        config = Config(
+            connect_timeout=CONNECT_S,
+            read_timeout=READ_S,
+            max_pool_connections=CONNECTIONS,
+            retries={"total_max_attempts": 1},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path"} if endpoint else None,
+        )
+        try:
+            return Session().client("s3", config=config)
+        except ValueError:  # botocore repeats the endpoint in its text, we do not: it may hold a password
+            raise StorageError(self.uri, "AWS_ENDPOINT_URL is no valid URL", "write it as http://host:port") from None
+
+    def get(self, key: str) -> bytes:
+        return self._call(key, lambda at: self.client.get_object(**at)["Body"].read())
+
+    def put(self, key: str, data: bytes) -> None:
+        self._call(key, lambda at: self.client.put_object(**at, Body=data))
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        def attempt(at: dict) -> bool:
+            try:
+                self.client.put_object(**at, Body=data, IfNoneMatch="*")
+            except ClientError as error:
+                if _status(error) == 412:
+                    return False
+                if _status(error) == 501:
+                    problem = "the server knows no conditional writes (If-None-Match: *)"
+                    raise StorageError(self.uri, problem, "use a server with conditional writes, or a folder") from None
+                raise
+            return True
+
+        return self._call(key, attempt)
+
+    def exists(self, key: str) -> bool:
+        # Not a HEAD: its 404 has no body that could tell a missing key from a missing bucket.
+        at = {"Bucket": self.bucket, "Prefix": self._full(key), "MaxKeys": 1}
+        found = self._call(key, lambda _: self.client.list_objects_v2(**at).get("Contents", []))
+        return any(entry["Key"] == at["Prefix"] for entry in found)
+
+    def iter_keys(self, prefix: str = "") -> Iterator[str]:
+        at = {"Bucket": self.bucket, "Prefix": self.prefix + prefix}
+        while True:  # every page has the patience of a call of its own
+            page = self._call(None, lambda _: self.client.list_objects_v2(**at))
+            yield from (entry["Key"][len(self.prefix) :] for entry in page.get("Contents", []))
+            if not page.get("IsTruncated"):
+                return
+            at["ContinuationToken"] = page["NextContinuationToken"]
+
+    def delete(self, key: str) -> None:
+        self._call(key, lambda at: self.client.delete_object(**at))
+
+    def child(self, prefix: str) -> S3Store:
+        child = S3Store(self.bucket, self._full(prefix), self.patience_s)
+        child._client_of = self._client_of  # making one takes longer than a call
+        return child
+
+    def _full(self, key: str) -> str:
+        return self.prefix + checked_key(key, self.uri)
+
+    def _call(self, key: str | None, attempt: Callable[[dict], T]) -> T:
+        """Run ``attempt`` at ``key`` (None: the whole store) until it succeeds, fails for good, or patience ends."""
+        at = {"Bucket": self.bucket, "Key": self.prefix if key is None else self._full(key)}
+        deadline, pause = time.monotonic() + self.patience_s, 0.1
+        while True:
+            try:
+                return attempt(at)
+            except (ClientError, BotoCoreError, ResponseParserError) as error:
+                pause = min(2 * pause, 5.0)
+                delay = random.uniform(pause / 2, pause)  # jitter: many actors must not come back together
+                if not _transient(error) or time.monotonic() + delay > deadline:
+                    raise self._explain(error, f"s3://{at['Bucket']}/{at['Key']}") from error
+            time.sleep(delay)
+
+    def _explain(self, error: ClientError | BotoCoreError | ResponseParserError, where: str) -> StorageError:
+        if isinstance(error, NoCredentialsError | PartialCredentialsError):
+            hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            return StorageError(where, "no complete credentials found", hint)
+        if not isinstance(error, ClientError):
+            problem = f"no answer from {self._endpoint()} ({type(error).__name__})"
+            return StorageError(where, problem, "start the server, or correct AWS_ENDPOINT_URL and the AWS settings")
+        code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+        if code == "NoSuchKey":
+            return MissingKeyError(where, "is not there", "check the address, or make it first")
+        if code == "NoSuchBucket":
+            return StorageError(
+                where, f"there is no bucket {self.bucket!r} at {self._endpoint()}", "make it, or correct the URI"
+            )
+        if code in CREDENTIAL_CODES:
+            return StorageError(
+                where, f"credentials refused ({code})", "correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"
+            )
+        if _status(error) == 507 or code == "QuotaExceeded":
+            return StorageError(where, "no space left", "free some space, then repeat the command: it continues")
+        if _status(error) == 403:
+            return StorageError(where, f"access denied ({code})", "use credentials that may list, read and write there")
+        problem = " ".join(f"{self._endpoint()} answered {_status(error)} {code} {message}".split())
+        return StorageError(where, problem, "look into the server's log, then repeat the command")
+
+    def _endpoint(self) -> str:
+        """The server's name for messages, without a password that somebody put into it."""
+        return urlsplit(self.client.meta.endpoint_url).netloc.rpartition("@")[2]
+
+
+def _status(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def _transient(error: ClientError | BotoCoreError | ResponseParserError) -> bool:
+    if isinstance(error, ClientError):
+        status, code = _status(error), error.response["Error"].get("Code", "")
+        return status in (409, 429) or (status >= 500 and status not in (501, 507)) or code in TRANSIENT_CODES
+    passing = ConnectionError | HTTPClientError | IncompleteReadError | ResponseParserError  # the last: broken off
+    return isinstance(error, passing) and not isinstance(error, SSLError)

@@ -1,0 +1,269 @@
+"""Adversarial training: losses, lazy R1, the moving average of the generator, one step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.discriminator import Discriminator
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.pose.geometry import mirrored
+from flexpose_ray.training.distribution import energy_pull
+from flexpose_ray.training.draw import Draw, augment
+
+Finish = Callable[[], None]
+Reduce = Callable[[list[torch.Tensor]], Finish]  # begins to average tensors over workers, in place; call to await it
+Gather = Callable[[torch.Tensor], torch.Tensor]  # rows of all workers, without gradients
+
+
+@dataclass(frozen=True)
+class GanSettings:
+    """What one training step depends on.
+
+    Attributes:
+        batch: images a step, over all workers.
+        lr: Adam's learning rate of both networks.
+        r1_gamma: weight of the R1 penalty. Skeleton images want it large: with a small one the discriminator wins.
+        r1_every: steps from one R1 penalty to the next (lazy regularisation).
+        ema_kimg: half-life of the averaged generator, in thousands of images.
+        augment_target: share by which logits of real images lean to positive that the strength of augmentation is
+            steered to (Karras et al., 2020, "limited data"); None switches augmentation off.
+        pose_weight: weight of the generator's third teacher, beside the discriminator: the energy distance between the
+            poses that beta reads off generated images and those of the source. It keeps rare poses in.
+        pose_from_kimg: when that begins; beta cannot read the first images.
+        bf16: autocast to bfloat16, except for R1.
+        seed: of the network's initial values and of everything drawn in training.
+    """
+
+    batch: int = 32
+    lr: float = 0.002
+    r1_gamma: float = 10.0
+    r1_every: int = 16
+    ema_kimg: float = 5.0
+    augment_target: float | None = 0.6
+    pose_weight: float = 15.0
+    pose_from_kimg: float = 80.0
+    bf16: bool = False
+    seed: int = 0
+
+
+class GanTrainer:
+    """Both networks, their optimizers, the averaged generator and the counters: all that a step changes.
+
+    Args:
+        keypoints_NJ2: the pose set, kept on the device; images are drawn there.
+        beta: reads generated poses for ``pose_weight``; None leaves that term out.
+        reduce: begins to average gradients and statistics over workers in place, and returns what awaits the end;
+            the default leaves them, for one worker.
+        gather: stacks all workers' rows.
+        rank, world: this worker's place; ``batch`` must be a multiple of 4 times ``world``.
+        weights_N: how often each pose is drawn, relative to the others; None: all alike.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        alpha: Alpha,
+        keypoints_NJ2: np.ndarray,
+        settings: GanSettings,
+        device: torch.device | str = "cpu",
+        beta: Beta | None = None,
+        reduce: Reduce = lambda tensors: lambda: None,
+        gather: Gather = lambda rows: rows,
+        rank: int = 0,
+        world: int = 1,
+        weights_N: np.ndarray | None = None,
+    ):
+        self.weights_N = weights_N
+        self.settings, self.alpha, self.rank, self.world = settings, alpha, rank, world
+        self.reduce, self.gather = reduce, gather
+        self.device = torch.device(device)
+        self.generator = generator.to(self.device, memory_format=torch.channels_last)
+        self.discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.beta = beta  # in one layout wherever it comes from: another one rounds otherwise
+        if beta is not None:
+            beta.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.poses_NJ2 = torch.as_tensor(keypoints_NJ2, device=self.device)
+        self.flip_J = torch.as_tensor(alpha.skeleton.flip, device=self.device)
+        lazy = settings.r1_every / (settings.r1_every + 1)  # the discriminator sees one more step every r1_every
+        self.g_optimizer = _adam(self.generator.parameters(), settings.lr, 1.0)
+        self.d_optimizer = _adam(self.discriminator.parameters(), settings.lr, lazy)
+        self.step_count = 0
+        self.strength = 0.0  # of augmentation
+        self._ahead: tuple[int, tuple[Draw, torch.Tensor]] | None = None  # the step, and what it begins with
+
+    @property
+    def images_seen(self) -> int:
+        return self.step_count * self.settings.batch
+
+    def real_poses(self, rows_N: np.ndarray, mirror_N: np.ndarray) -> torch.Tensor:
+        """The poses ``rows_N``, mirrored where asked."""
+        k = self.poses_NJ2[torch.as_tensor(rows_N, device=self.device)]
+        mirror_N11 = torch.as_tensor(mirror_N, device=self.device)[:, None, None]
+        return torch.where(mirror_N11, mirrored(k, self.flip_J), k)
+
+    def step(self) -> dict[str, float]:
+        """Train both networks on one batch.
+
+        Returns:
+            Losses of this worker's share: g_loss, d_loss, r1 (every ``r1_every`` steps), logits' mean, augmentation.
+        """
+        ahead, self._ahead = self._ahead, None
+        draw, real = ahead[1] if ahead and ahead[0] == self.step_count else self._drawn(self.step_count)
+        augments = torch.as_tensor(draw.augment_N5, device=self.device)
+        report, finish = self._discriminator_step(draw, real, augments)
+        report |= self._generator_step(draw, augments[2], finish)
+        self._average()
+        self.step_count += 1
+        return report
+
+    def finite(self) -> bool:
+        """Whether all weights of the networks are finite numbers."""
+        weights = [p for network in self._networks().values() for p in network.parameters()]
+        return bool(torch.stack([p.detach().isfinite().all() for p in weights]).all())
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        """All that training goes on from, as named tensors and numbers."""
+        tensors = {}
+        for name, network in self._networks().items():
+            tensors |= {f"{name}.{k}": v for k, v in network.state_dict().items()}
+        for name, optimizer in self._optimizers().items():
+            for i, moments in optimizer.state_dict()["state"].items():
+                tensors |= {f"{name}.{i}.{k}": v for k, v in moments.items()}
+        return tensors, {"step": self.step_count, "strength": self.strength}
+
+    def load_state(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
+        """Go on from :meth:`state`, bit for bit."""
+        parts: dict[str, dict] = {}
+        for key, tensor in tensors.items():
+            name, _, rest = key.partition(".")
+            parts.setdefault(name, {})[rest] = tensor
+        for name, network in self._networks().items():
+            network.load_state_dict(parts[name])
+        for name, optimizer in self._optimizers().items():
+            moments: dict[int, dict] = {}
+            for key, tensor in parts.get(name, {}).items():
+                i, _, moment = key.partition(".")
+                parameter = optimizer.param_groups[0]["params"][int(i)]
+                if tensor.shape == parameter.shape:  # fused Adam walks through memory: the layouts have to agree
+                    tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+                moments.setdefault(int(i), {})[moment] = tensor
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        self.step_count, self.strength = int(numbers["step"]), float(numbers["strength"])
+
+    def _networks(self) -> dict[str, torch.nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator, "averaged": self.averaged}
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+
+    def _drawn(self, step: int) -> tuple[Draw, torch.Tensor]:
+        """This worker's share of a step's random part, and its real images."""
+        s = self.settings
+        shape = s.batch, len(self.poses_NJ2), self.generator.z_size
+        draw = Draw.of_step(s.seed, step, *shape, self.weights_N).share(self.rank, self.world)
+        return draw, self.alpha.draw(self.real_poses(draw.rows_N, draw.mirror_N))
+
+    def _discriminator_step(
+        self, draw: Draw, real: torch.Tensor, augments: torch.Tensor
+    ) -> tuple[dict[str, float], Finish]:
+        """Losses, and what ends the step once the workers' gradients have met."""
+        s = self.settings
+        real = augment(real, augments[0], self.strength)
+        with self._autocast():
+            with torch.no_grad():
+                fake = self.generator(torch.as_tensor(draw.z2_NZ, device=self.device))
+            fake = augment(fake, augments[1], self.strength)
+            real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+        lean = torch.sign(real_logits.detach()).mean()
+        finish = self._update(loss, self.discriminator, self.d_optimizer, lean)
+        report = {"d_loss": loss.item(), "real": real_logits.mean().item(), "fake": fake_logits.mean().item()}
+        if self.step_count % s.r1_every == 0:
+            finish()
+            report["r1"], finish = self._r1_step(real)
+
+        def end() -> None:
+            finish()
+            if s.augment_target is not None:
+                step = s.batch / 500_000 * (1 if lean > s.augment_target else -1)
+                self.strength = min(0.8, max(0.0, self.strength + step))
+                report["augment"] = self.strength
+
+        return report, end
+
+    def _r1_step(self, real: torch.Tensor) -> tuple[float, Finish]:
+        """The lazy R1 penalty (Mescheder et al., 2018) as a step of its own, in float32."""
+        s = self.settings
+        real = real.detach().float().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.discriminator(real).sum(), real, create_graph=True)
+        penalty = gradient.square().sum((1, 2, 3)).mean()
+        finish = self._update(penalty * (s.r1_gamma / 2 * s.r1_every), self.discriminator, self.d_optimizer)
+        return penalty.item(), finish
+
+    def _generator_step(self, draw: Draw, augments: torch.Tensor, end_discriminator: Finish) -> dict[str, float]:
+        s = self.settings
+        with self._autocast():
+            w = self.generator.mapping(torch.as_tensor(draw.z_NZ, device=self.device))
+            fake = self.generator.synthesis(self.generator.styles(w), w)
+        end_discriminator()  # its gradients travelled meanwhile
+        self.discriminator.requires_grad_(False)
+        with self._autocast():
+            loss = F.softplus(-self.discriminator(augment(fake, augments, self.strength))).mean()
+            report = {"g_loss": loss.item()}
+            if self.beta is not None and s.pose_weight and self.images_seen >= s.pose_from_kimg * 1000:
+                ours_NJ2, _ = self.beta(fake)
+                wanted_NJ2 = self.real_poses(draw.wanted_M, draw.wanted_mirror_M)
+                pull = energy_pull(ours_NJ2, self.gather(ours_NJ2.detach()), wanted_NJ2)
+                report["pose"] = pull.item()
+                loss = loss + s.pose_weight * pull
+        w_mean = w.detach().float().mean(0)
+        finish = self._update(loss, self.generator, self.g_optimizer, w_mean)
+        self.discriminator.requires_grad_(True)
+        self._ahead = self.step_count + 1, self._drawn(self.step_count + 1)
+        finish()
+        self.generator.mapping.w_mean.lerp_(w_mean, 0.005)
+        return report
+
+    def _update(
+        self, loss: torch.Tensor, network: torch.nn.Module, optimizer: torch.optim.Optimizer, *means: torch.Tensor
+    ) -> Finish:
+        """Begin a step of the optimizer; the call of what comes back ends it.
+
+        Between the two the workers' gradients meet, and there is time for work that does not need ``network``.
+        ``means`` of this worker's share become the batch's in the same exchange.
+        """
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        met = self.reduce([*(p.grad for p in network.parameters() if p.grad is not None), *means])
+
+        def finish() -> None:
+            met()
+            optimizer.step()
+
+        return finish
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged generator; early on it follows faster, so that it forgets the start."""
+        s = self.settings
+        half_life = min(s.ema_kimg * 1000, max(self.images_seen, s.batch) * 0.05)
+        keep = 0.5 ** (s.batch / max(half_life, 1e-8))
+        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.generator.parameters()), 1 - keep)
+        self.averaged.mapping.w_mean.copy_(self.generator.mapping.w_mean)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16)
+
+
+def _adam(parameters: Iterable[torch.nn.Parameter], lr: float, lazy: float) -> torch.optim.Adam:
+    return torch.optim.Adam(parameters, lr=lr * lazy, betas=(0.0, 0.99**lazy), eps=1e-8, fused=True)

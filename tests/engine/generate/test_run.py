@@ -1,0 +1,199 @@
+"""Mass sampling: any number of actors, any store, any interruption leave the same data set."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from flexpose_ray.dataset.manifest import MODEL, iter_shards, read_log, read_manifest
+from flexpose_ray.dataset.verify import verify
+from flexpose_ray.engine.generate import run as module
+from flexpose_ray.engine.generate.run import generate, pool_sizes
+from flexpose_ray.errors import ConfigError, StorageError, WeightsError
+from flexpose_ray.models.generators import load_sampler
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
+
+RUN = {"seed": 5, "shard_size": 40, "batch": 16}
+
+
+def contents(store: Store) -> dict[str, bytes]:
+    """All but the log, which tells times."""
+    return {key: store.get(key) for key in store.list() if not key.startswith("log/")}
+
+
+def column(store: Store, name: str) -> np.ndarray:
+    return np.concatenate([shard[name] for shard in iter_shards(store)])
+
+
+@pytest.fixture
+def no_ray(monkeypatch):
+    def refuse(**_):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(module, "ray_session", refuse)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sizes"),
+    [
+        ({"actors": None, "images": False}, (2, 0)),
+        ({"actors": None, "images": True}, (2, 1)),
+        ({"actors": 3, "images": False}, (3, 0)),
+        ({"actors": 3, "images": True}, (3, 1)),
+        ({"actors": 3, "images": True, "shards": 1}, (1, 1)),
+        ({"actors": None, "images": True, "cpus": 64, "cores": 64}, (48, 16)),
+        ({"actors": None, "images": False, "cpus": 64, "cores": 64, "gpus": 2}, (2, 0)),
+        ({"actors": None, "images": True, "cpus": 64, "cores": 64, "gpus": 2}, (2, 62)),
+        ({"actors": None, "images": False, "cpus": 0, "cores": 0}, (1, 0)),
+        ({"actors": 8, "images": False}, (8, 0)),
+    ],
+)
+def test_pool_sizes(asked: dict, sizes: tuple[int, int]):
+    assert pool_sizes(**({"shards": 100, "cpus": 4, "cores": 2, "gpus": 0} | asked)) == sizes
+
+
+def test_pools_that_would_starve_each_other():
+    with pytest.raises(ConfigError, match="more than the 4 CPUs"):
+        pool_sizes(actors=4, images=True, shards=100, cpus=4, cores=2, gpus=0)
+
+
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"shard_size": -1}, {"actors": 0}, {"batch": 0}, {"seed": -1}])
+def test_arguments_out_of_range(wrong: dict, tiny_generator: str, tmp_path, no_ray):
+    (name,) = wrong
+    with pytest.raises(ConfigError, match=f"^{name}: "):
+        generate(tiny_generator, str(tmp_path / "out"), **({"count": 10, **RUN} | wrong))
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_places_are_told_before_ray_starts(tiny_generator: str, tmp_path, s3_server, no_ray):
+    with pytest.raises(WeightsError, match="nowhere"):
+        generate(str(tmp_path / "nowhere"), str(tmp_path / "out"), count=10, **RUN)
+    with pytest.raises(StorageError, match="no bucket"):
+        generate(tiny_generator, "s3://no-such-bucket/x", count=10, **RUN)
+
+
+@pytest.fixture(scope="module")
+def alone(ray_cluster, tiny_generator: str, tmp_path_factory) -> Store:
+    """250 poses by one actor in a folder."""
+    uri = str(tmp_path_factory.mktemp("alone"))
+    steps = []
+    result = generate(tiny_generator, uri, count=250, actors=1, on_progress=lambda *at: steps.append(at), **RUN)
+    assert result["rendered"] == result["count"] == 250 and result["shards"] == 7
+    assert steps[0] == (0, 250) and steps[-1] == (250, 250) and steps == sorted(steps) and len(steps) > 3
+    return open_store(uri)
+
+
+@pytest.mark.slow
+def test_poses_are_those_of_their_addresses(alone: Store, tiny_generator: str):
+    sampler = load_sampler(tiny_generator, batch=16)
+    np.testing.assert_array_equal(column(alone, "index"), np.arange(250))
+    keypoints_NJ2, confidence_NJ = sampler.sample(5, np.arange(250))
+    np.testing.assert_allclose(column(alone, "keypoints"), keypoints_NJ2, atol=1e-5)
+    np.testing.assert_allclose(column(alone, "confidence"), confidence_NJ, atol=1e-5)
+    run = read_manifest(alone)["run"]
+    assert run["generator"] == sampler.digest and run["seed"] == 5 and run["shard_size"] == 40 and run["batch"] == 16
+    assert verify(alone) == []
+
+
+@pytest.mark.slow
+def test_the_log_tells_what_it_took(alone: Store):
+    (note,) = read_log(alone)
+    assert note["poses"] == 250 and note["samplers"] == 1 and note["device"] == "cpu"
+    assert 0 < note["sampling_s"] < note["seconds"]
+
+
+@pytest.mark.slow
+def test_bytes_depend_neither_on_actors_nor_on_the_store(alone: Store, tiny_generator: str, s3_uri: str):
+    generate(tiny_generator, s3_uri, count=250, actors=3, **RUN)
+    assert contents(open_store(s3_uri)) == contents(alone)
+
+
+@pytest.mark.slow
+def test_what_is_there_needs_no_ray(alone: Store, tiny_generator: str, no_ray):
+    before = contents(alone)
+    result = generate(tiny_generator, alone.uri, count=250, **RUN)
+    assert result["rendered"] == 0 and result["manifest"]["version"] == 1
+    assert contents(alone) == before
+
+
+@pytest.mark.slow
+def test_another_run_or_fewer_poses_are_refused(alone: Store, tiny_generator: str, no_ray):
+    before = contents(alone)
+    with pytest.raises(ConfigError, match="seed was 5 and is now 6"):
+        generate(tiny_generator, alone.uri, count=250, **(RUN | {"seed": 6}))
+    with pytest.raises(ConfigError, match="more than the 100"):
+        generate(tiny_generator, alone.uri, count=100, **RUN)
+    assert contents(alone) == before
+
+
+@pytest.mark.slow
+def test_only_what_is_missing_is_rendered(alone: Store, tiny_generator: str, tmp_path):
+    store = open_store(tmp_path / "half")
+    for key, data in contents(alone).items():
+        if not key.startswith("manifests/") and not key.startswith(("commits/00000001", "commits/00000006")):
+            store.put(key, data)
+    assert generate(tiny_generator, store.uri, count=250, actors=1, **RUN)["rendered"] == 40 + 10
+    assert contents(store) == contents(alone)
+
+
+@pytest.mark.slow
+def test_a_grown_data_set_equals_one_made_at_once(alone: Store, tiny_generator: str, tmp_path):
+    store = open_store(tmp_path / "grown")
+    generate(tiny_generator, store.uri, count=170, actors=2, **RUN)
+    grown = generate(None, store.uri, count=250, actors=2, **RUN)  # by its own generator
+    assert grown["rendered"] == 90 and grown["manifest"]["version"] == 2
+    assert read_manifest(store)["shards"] == read_manifest(alone)["shards"]
+    assert verify(store) == [] and len(read_log(store)) == 2
+
+
+def test_a_new_data_set_needs_a_generator(tmp_path, no_ray):
+    with pytest.raises(WeightsError, match="no model here"):
+        generate(None, str(tmp_path / "out"), count=10, **RUN)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["png", "webp"])
+def test_pictures_show_the_poses_beside_them(encoding: str, alone: Store, tiny_generator: str, s3_uri: str):
+    generate(tiny_generator, s3_uri, count=70, images=encoding, actors=2, **RUN)
+    store, alpha = open_store(s3_uri), load_sampler(tiny_generator).alpha
+    assert read_manifest(store)["run"]["alpha"] == alpha.config
+    keypoints_NJ2 = column(store, "keypoints")
+    np.testing.assert_array_equal(keypoints_NJ2[:40], column(alone, "keypoints")[:40])
+    pictures = [png for shard in iter_shards(store) for png in shard["image"]]
+    assert len(pictures) == 70
+    for keypoints_J2, data in zip(keypoints_NJ2, pictures, strict=True):
+        image_HWC = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        np.testing.assert_array_equal(image_HWC, alpha.draw_cv(keypoints_J2))
+
+
+@pytest.mark.slow
+def test_an_error_in_an_actor_arrives_as_itself(tiny_generator: str, ray_cluster, tmp_path):
+    store = open_store(tmp_path / "out")
+
+    def spoil(*_) -> None:  # before the actors load it
+        store.delete(f"{MODEL}/model.json")
+
+    with pytest.raises(WeightsError, match="no model here") as error:
+        generate(tiny_generator, store.uri, count=80, on_progress=spoil, **RUN)
+    assert "\n" not in str(error.value)
+    assert store.list("commits/") == store.list("manifests/") == []
+
+
+@pytest.mark.slow
+def test_a_killed_actor_costs_nothing(alone: Store, tiny_generator: str, s3_uri: str):
+    killed = []
+
+    def kill_one(done: int, _: int) -> None:
+        if done and not killed:
+            everybody = psutil.Process().children(recursive=True)
+            worker = next(p for p in everybody if "MapWorker" in " ".join(p.cmdline()))
+            killed.append(worker.pid)
+            worker.kill()
+
+    generate(tiny_generator, s3_uri, count=250, actors=2, on_progress=kill_one, **RUN)
+    assert killed
+    assert contents(open_store(s3_uri)) == contents(alone)

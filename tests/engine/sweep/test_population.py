@@ -1,0 +1,44 @@
+"""A member that takes over another's training: it goes on under its own name, from all that it needs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from flexpose_ray.config.sweep import SweepConfig
+from flexpose_ray.engine.sweep.population import Members, breed, checkpoint_of, next_home, note_home, told_run
+from flexpose_ray.engine.train.checkpoint import Checkpoint, last_checkpoint, write_checkpoint
+from flexpose_ray.errors import WeightsError
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
+
+
+def test_a_run_goes_on_where_the_donor_is(store: Store):
+    donor, run = store.child("runs/000000/g000/pretrain-a"), store.child("runs/000001/g001/pretrain-b")
+    for step in (8, 16):
+        history = [{"kimg": step / 1000, "fd": 1.0}]
+        write_checkpoint(donor, Checkpoint({"w": torch.ones(3) * step}, {"step": step}, history, "pretrain-a"))
+    for name in ("source.parquet", "beta.safetensors", "generator/model.json", "pretrain.json", "tensorboard/x"):
+        donor.put(name, name.encode())
+    breed(donor, run, "pretrain-b")
+    last = last_checkpoint(run, "pretrain-b")
+    assert last.numbers["step"] == 16 and torch.equal(last.tensors["w"], torch.ones(3) * 16)
+    assert {"source.parquet", "beta.safetensors", "generator/model.json"} < set(run.list())
+    assert not run.exists("pretrain.json"), "a run that goes on is not done"
+    with pytest.raises(WeightsError, match="has no checkpoint"):
+        breed(store.child("nobody"), run, "pretrain-b")
+
+
+def test_members_remember_their_generation(tmp_path):
+    store = open_store(tmp_path)
+    trial, other = store.child("runs/000001"), f"{store.uri}/runs/000000/g000/pretrain-a"
+    assert next_home(trial, None) == "g000"
+    note_home(trial, "g000", {"pretrain.lr": 0.5})
+    assert next_home(trial, None) == "g000" == next_home(trial, f"{trial.uri}/g000/pretrain-b")
+    assert next_home(trial, other) == "g001"
+    assert told_run(checkpoint_of(other)) == other and told_run(None) is None
+    sweep = SweepConfig(
+        over="pretrain", space={"pretrain.lr": (0.1, 0.2)}, algorithm="random", trials=2, scheduler="pbt"
+    )
+    members = Members(sweep, [0, 1], store)
+    assert members.choose(1, "x") == {"pretrain.lr": 0.5} and members.choose(0, "y") == sweep.point(0)

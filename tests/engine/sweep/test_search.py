@@ -1,0 +1,97 @@
+"""Who chooses points and who stops trials: both know what earlier calls found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from flexpose_ray.config.sweep import Range, SweepConfig
+from flexpose_ray.engine.sweep.population import step_aside
+from flexpose_ray.engine.sweep.search import Points, Tpe, make_scheduler
+from tests.engine.sweep.sweeps import made_row
+
+SPACE = {
+    "adapt.lr": Range(loguniform=(1e-4, 1.0)),
+    "adapt.layers": ([1], [1, 3], "w"),
+    "adapt.mixup": Range(randint=(0, 9)),
+}
+TPE = SweepConfig(space=SPACE, algorithm="optuna", trials=100)
+
+
+def score(point: dict) -> float:
+    return abs(np.log10(point["adapt.lr"]) + 2) + (point["adapt.layers"] != "w")
+
+
+def test_missing_numbers_are_handed_out_once():
+    sweep = SweepConfig(space={"adapt.mixup": [10, 20, 30]})
+    points = Points(sweep, [0, 2])
+    assert [points.suggest("a"), points.suggest("b")] == [
+        {"trial": 0, "point": {"adapt.mixup": 10}},
+        {"trial": 2, "point": {"adapt.mixup": 30}},
+    ]
+    assert points.suggest("c") == Searcher.FINISHED
+
+
+def test_optuna_learns_from_earlier_rows():
+    rng = np.random.default_rng(0)
+    earlier = [{key: d.draw(rng) if isinstance(d, Range) else d[rng.integers(3)] for key, d in SPACE.items()}
+               for _ in range(40)]  # fmt: skip
+    rows = [made_row(i, point, fd=score(point)) for i, point in enumerate(earlier)]
+    rows.append(made_row(40, earlier[0], "failed"))
+    tpe, found = Tpe(TPE, list(range(41, 71)), rows), []
+    for trial in range(30):
+        point = tpe.suggest(str(trial))["point"]
+        assert (
+            1e-4 <= point["adapt.lr"] <= 1
+            and 0 <= point["adapt.mixup"] <= 9
+            and point["adapt.layers"] in SPACE["adapt.layers"]
+        )
+        found.append(score(point))
+        tpe.on_trial_complete(str(trial), {"status": "done", "fd": found[-1]})
+    assert np.median(found) < 0.5 * np.median([row["scores"]["fd"] for row in rows[:40]])
+    assert tpe.suggest("last") == Searcher.FINISHED
+
+
+def test_optuna_takes_failed_trials_and_several_objectives():
+    sweep = SweepConfig(space=SPACE, algorithm="optuna", trials=9, objectives=("fd", "coverage"))
+    tpe = Tpe(sweep, list(range(9)), [])
+    for trial in range(9):
+        tpe.suggest(str(trial))
+        result = {"status": "done", "fd": 1.0, "coverage": 0.1} if trial % 2 else {"status": "failed"}
+        tpe.on_trial_complete(str(trial), result)
+    assert len(tpe.study.best_trials) > 0 and not tpe.asked
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "median"])
+def test_a_scheduler_remembers_earlier_trials(scheduler: str):
+    sweep = SweepConfig(space={"adapt.mixup": list(range(9))}, scheduler=scheduler, grace=20)
+    curves = [[{"step": step, "fd": 0.1 * (trial + 1)} for step in (20, 60, 100)] for trial in range(6)]
+    rows = [made_row(trial, {"adapt.mixup": trial}, curve=curve, fd=1.0) for trial, curve in enumerate(curves)]
+
+    def decide(fd: float, rows: list[dict]) -> str:
+        made = make_scheduler(sweep, "step", 100, rows)
+        trial = type("Trial", (), {"trial_id": "new"})()
+        made.on_trial_add(None, trial) if scheduler == "asha" else None
+        return made.on_trial_result(type("C", (), {"get_live_trials": list})(), trial, {"step": 60, "fd": fd})
+
+    assert decide(0.05, rows) == TrialScheduler.CONTINUE
+    assert decide(0.9, rows) == TrialScheduler.STOP
+    assert decide(0.9, []) == TrialScheduler.CONTINUE, "nothing to compare with"
+
+
+def test_a_step_aside_stays_in_the_space():
+    rng = np.random.default_rng(0)
+    for dimension in (*SPACE.values(), Range(uniform=(1, 2))):
+        value = dimension.draw(rng) if isinstance(dimension, Range) else dimension[0]
+        seen = []
+        for _ in range(100):
+            value = step_aside(dimension, value, rng)
+            seen.append(str(value))
+            if isinstance(dimension, Range):
+                low, high = dimension.bounds
+                assert low <= value <= high and (not dimension.randint or isinstance(value, int))
+            else:
+                assert value in dimension
+        assert len(set(seen)) > 2

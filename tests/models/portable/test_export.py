@@ -1,0 +1,175 @@
+"""Models as ONNX and TorchScript: the same numbers for any batch, and a card that says what the files are."""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from flexpose_ray.errors import ConfigError, WeightsError
+from flexpose_ray.models.generators import load_generator, load_sampler, save_adapted, save_generator
+from flexpose_ray.models.portable import export
+from flexpose_ray.models.portable.export import export_model
+from flexpose_ray.models.portable.graphs import run_onnx, run_torchscript, to_onnx
+from flexpose_ray.models.portable.networks import networks
+from flexpose_ray.networks.beta import Beta, read_heatmaps
+from flexpose_ray.networks.blend import NUMBERS, Blend
+from flexpose_ray.networks.discriminator import Discriminator
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.transfer import Transfer
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.pose.latents import latents
+from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.open import open_store
+from flexpose_ray.training.distribution import moments
+
+RUN = {"onnx": run_onnx, "torchscript": run_torchscript}
+BATCHES = (1, 3, 64)
+
+
+@pytest.fixture(scope="module")
+def adapted(tiny_generator, tmp_path_factory) -> str:
+    """URI of a model whose tau moves what it samples, and that blends its poses with shots."""
+    uri, base = str(tmp_path_factory.mktemp("moved")), load_generator(tiny_generator)
+    torch.manual_seed(1)
+    transfer = Transfer.for_generator(base.generator, (1, 3), bias=True)
+    for parameter in transfer.parameters():
+        parameter.data += 0.5 * torch.randn_like(parameter)
+    shots_SJ2 = np.random.default_rng(0).random((3, 15, 2)).astype(np.float32)
+    transfer.set_blend(Blend(3, 15, prior=0.5))
+    transfer.blend.shots_SJ2.copy_(torch.as_tensor(shots_SJ2))
+    save_adapted(uri, tiny_generator, base.digest, transfer, shots_SJ2, {"attribution": "of the shots"})
+    return uri
+
+
+@pytest.fixture(scope="module", params=["onnx", "torchscript"])
+def exported(request, adapted, tmp_path_factory) -> tuple[Store, dict]:
+    """Where ``adapted`` was exported to, and the card."""
+    out = str(tmp_path_factory.mktemp(request.param))
+    return open_store(out), export_model(adapted, request.param, out)
+
+
+def as_tuple(found):
+    return found if isinstance(found, tuple) else (found,)
+
+
+def differences(uri, card, store):
+    """Greatest difference of every file's outputs from the networks' own, over batches of several sizes."""
+    found = {}
+    for network, key in zip(networks(load_sampler(uri), read_heatmaps), card["files"], strict=True):
+        for x in map(network.example, BATCHES):
+            with torch.inference_mode():
+                wanted = network.module(x)
+            pairs = zip(RUN[card["format"]](store.get(key), x), as_tuple(wanted), strict=True)
+            for port, (ours, theirs) in zip(network.outputs, pairs, strict=True):
+                assert list(ours.shape) == [len(x), *port["shape"][1:]]
+                found[key] = max(found.get(key, 0.0), (ours - theirs).abs().max().item())
+    return found
+
+
+def test_every_file_computes_what_the_networks_do_for_any_batch(exported, adapted):
+    store, card = exported
+    assert max(differences(adapted, card, store).values()) < 1e-5
+
+
+def test_the_sampler_goes_through_tau_and_gives_the_poses_of_the_addresses(exported, adapted, tiny_generator):
+    store, card = exported
+    key = next(key for key in card["files"] if key.startswith("sampler"))
+    z = torch.as_tensor(latents(7, np.arange(10), 128 + NUMBERS))
+    found_NJ2 = RUN[card["format"]](store.get(key), z)[0].numpy()
+    np.testing.assert_allclose(found_NJ2, load_sampler(adapted).sample(7, np.arange(10))[0], atol=1e-5)
+    assert np.abs(found_NJ2 - load_sampler(tiny_generator).sample(7, np.arange(10))[0]).max() > 1e-3
+
+
+def test_the_card_says_what_the_files_are(exported, adapted):
+    store, card = exported
+    told = json.loads(store.get(f"{card['format']}.json"))
+    assert told == json.loads(json.dumps({key: value for key, value in card.items() if key != "uri"}))
+    assert (told["digest"], told["attribution"]) == (load_sampler(adapted).digest, ["of the shots"])
+    assert told["opset"] == (18 if card["format"] == "onnx" else None)
+    assert told["skeleton"]["joints"][:2] == ["head", "neck"]
+    files = list(told["files"].values())
+    assert [file["input"]["shape"] for file in files] == [["N", 128], ["N", 3, 16, 16], ["N", 133]]
+    assert [[port["shape"] for port in file["outputs"]] for file in files[:2]] == [
+        [["N", 3, 16, 16]],
+        [["N", 15, 2], ["N", 15]],
+    ]
+    for key, file in told["files"].items():
+        assert (len(store.get(key)), hashlib.sha256(store.get(key)).hexdigest()) == (file["bytes"], file["sha256"])
+
+
+def test_nothing_of_this_machine_is_in_the_files(exported):
+    store, _ = exported
+    content = b"".join(store.get(key) for key in store.list())
+    for place in (export.__file__.rpartition("/flexpose_ray/")[0], torch.__file__.rpartition("/torch/")[0]):
+        assert place.encode() not in content
+
+
+@pytest.mark.parametrize("exported", ["onnx"], indirect=True)  # types in TorchScript are numbered within a process
+def test_onnx_is_the_same_bytes_again_and_names_its_model(exported, adapted):
+    store, card = exported
+    data = store.get("beta.onnx")
+    about = {prop.key: prop.value for prop in onnx.load_from_string(data).metadata_props}
+    assert about["flexpose.digest"] == card["digest"]
+    assert to_onnx(networks(load_sampler(adapted), read_heatmaps)[1], about) == data
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # fifteen seconds of tracing on an idle machine
+def test_onnx_of_the_shipped_generator_is_equal_to_1e_4(tmp_path):
+    card = export_model("builtin:coco", "onnx", str(tmp_path))
+    assert "COCO" in card["attribution"][0]
+    assert max(differences("builtin:coco", card, open_store(tmp_path)).values()) < 1e-4
+
+
+def test_faces_of_one_channel_are_exported_too(tmp_path):
+    torch.manual_seed(0)
+    parts = Generator(16, 1, base=64, most=16), Discriminator(16, 1, base=64, most=16), Beta(68, 1, width=4)
+    alpha, source_NJ2 = Alpha("face_68", 16, 1), torch.rand(80, 68, 2)
+    limits = PoseLimits.of(source_NJ2.numpy(), alpha.skeleton)
+    save_generator(str(tmp_path / "model"), *parts, alpha, moments(source_NJ2), limits, {})
+    card = export_model(str(tmp_path / "model"), "torchscript", str(tmp_path / "out"))
+    assert card["files"]["sampler.pt"]["outputs"][0]["shape"] == ["N", 68, 2]
+    assert card["attribution"] == []
+    assert max(differences(str(tmp_path / "model"), card, open_store(tmp_path / "out")).values()) < 1e-5
+
+
+def test_it_goes_to_a_bucket_too(tiny_generator, s3_uri):
+    card = export_model(tiny_generator, "torchscript", s3_uri)
+    assert card["uri"] == s3_uri
+    assert open_store(s3_uri).list() == ["beta.pt", "generator.pt", "sampler.pt", "torchscript.json"]
+
+
+# ----- refusals
+
+
+def test_a_missing_package_is_one_clear_line(tiny_generator, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ConfigError, match=r"^onnx: needs onnxscript \(pip install 'flexpose-ray\[portable\]'\)$"):
+        export_model(tiny_generator, "onnx", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_format_is_refused(tiny_generator, tmp_path):
+    with pytest.raises(ConfigError, match=r"unknown format 'tflite' \(choose one of onnx, torchscript\)"):
+        export_model(tiny_generator, "tflite", str(tmp_path))
+
+
+def test_a_folder_of_another_model_is_left_alone(tiny_generator, adapted, tmp_path):
+    export_model(tiny_generator, "torchscript", str(tmp_path))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match=r"torchscript\.json: belongs to another model than"):
+        export_model(adapted, "torchscript", str(tmp_path))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("error", [1e-3, float("nan")])
+def test_a_file_that_computes_something_else_is_not_written(error, tiny_generator, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "run_torchscript", lambda data, x: [y + error for y in run_torchscript(data, x)])
+    with pytest.raises(WeightsError, match=r"the generator as torchscript is \S+ off, 0\.0001 is allowed"):
+        export_model(tiny_generator, "torchscript", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,118 @@
+"""Sampling by address. Within one batch size a pose does not depend on how many are asked for: bit for bit; nor, up to
+rounding, on its company and place in the batch."""
+
+import numpy as np
+import pytest
+import torch
+
+from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.transfer import Transfer
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.pose.latents import latents
+
+
+def sampler(batch=8, transfer=None, skeleton="body_15"):
+    torch.manual_seed(0)
+    alpha = Alpha(skeleton, size=16)
+    beta = Beta(alpha.skeleton.n_joints, width=4)
+    return PoseSampler(Generator(16, base=64, most=16), beta, alpha, "digest", transfer, batch)
+
+
+WHOLE = sampler().sample(3, np.arange(20))
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 19])
+def test_a_pose_does_not_depend_on_how_many_are_asked_for(count):
+    for few, many in zip(sampler().sample(3, np.arange(count)), WHOLE, strict=True):
+        np.testing.assert_array_equal(few, many[:count])
+
+
+def test_batches_of_the_same_indices_are_the_same_in_any_order():
+    s = sampler()
+    later = s.sample(3, np.arange(8, 16))
+    first = s.sample(3, np.arange(8))
+    for found, whole in ((first, WHOLE[0][:8]), (later, WHOLE[0][8:16])):
+        np.testing.assert_array_equal(found[0], whole)
+
+
+def test_order_and_company_within_a_batch_matter_up_to_rounding_only():
+    order = np.random.default_rng(0).permutation(20)
+    for shuffled, straight in zip(sampler().sample(3, order), WHOLE, strict=True):
+        np.testing.assert_allclose(shuffled, straight[order], atol=1e-5)
+    alone = np.concatenate([sampler().sample(3, [i])[0] for i in range(20)])
+    np.testing.assert_allclose(alone, WHOLE[0], atol=1e-5)
+
+
+def test_another_batch_size_changes_no_more_than_rounding():
+    for found, wanted in zip(sampler(batch=5).sample(3, np.arange(20)), WHOLE, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_poses_are_beta_s_reading_of_the_image_at_the_address():
+    s = sampler()
+    with torch.inference_mode():
+        images = s.generator(torch.as_tensor(latents(3, np.arange(8), s.generator.z_size)))
+        keypoints, confidence = s.beta(images)
+    np.testing.assert_allclose(WHOLE[0][:8], keypoints.numpy(), atol=1e-6)
+    np.testing.assert_allclose(WHOLE[1][:8], confidence.numpy(), atol=1e-6)
+    assert not np.allclose(s.sample(4, np.arange(8))[0], WHOLE[0][:8])
+
+
+@pytest.mark.parametrize("skeleton", ["body_15", "face_68"])
+def test_shapes_also_of_nothing(skeleton):
+    s = sampler(skeleton=skeleton)
+    joints = s.alpha.skeleton.n_joints
+    for count in (0, 3):
+        keypoints, confidence = s.sample(0, np.arange(count))
+        assert (keypoints.shape, confidence.shape) == ((count, joints, 2), (count, joints))
+        assert keypoints.dtype == confidence.dtype == np.float32
+    assert s.skeleton_name == skeleton
+
+
+@pytest.mark.parametrize("layers", [(1, 3), "w"])
+def test_tau_changes_samples_once_it_is_not_the_identity(layers):
+    torch.manual_seed(0)
+    transfer = Transfer.for_generator(Generator(16, base=64, most=16), layers, bias=True)
+    np.testing.assert_allclose(sampler(transfer=transfer).sample(3, np.arange(20))[0], WHOLE[0], atol=1e-6)
+    next(iter(transfer.maps.values())).bias.data += 2
+    assert np.abs(sampler(transfer=transfer).sample(3, np.arange(20))[0] - WHOLE[0]).max() > 1e-4
+
+
+def test_networks_sample_in_evaluation_mode():
+    s = sampler()
+    assert not s.generator.training
+    assert not s.beta.training
+    assert not any(p.requires_grad for p in [*s.generator.parameters(), *s.beta.parameters()])
+
+
+def test_it_samples_with_the_weights_of_now():
+    """Adaptation trains the transfer that its sampler holds."""
+    transfer = Transfer.for_generator(Generator(16, base=64, most=16), "w", bias=True)
+    s = sampler(transfer=transfer)
+    before = s.sample(3, np.arange(8))[0]
+    next(iter(transfer.maps.values())).bias.data += 2
+    assert np.abs(s.sample(3, np.arange(8))[0] - before).max() > 1e-4
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 11])
+def test_reading_images_is_beta_in_batches_of_the_same_shape(count):
+    s, images = sampler(), torch.randn(11, 3, 16, 16)
+    keypoints, confidence = s.read(images[:count])
+    assert (keypoints.shape, confidence.shape) == ((count, 15, 2), (count, 15))
+    whole = s.read(images)
+    np.testing.assert_array_equal(keypoints, whole[0][:count])
+    np.testing.assert_array_equal(confidence, whole[1][:count])
+    with torch.inference_mode():
+        wanted = s.beta(images)
+    for found, plain in zip(whole, wanted, strict=True):
+        np.testing.assert_allclose(found, plain.numpy(), atol=1e-5)
+
+
+def test_images_are_differentiable():
+    transfer = Transfer.for_generator(Generator(16, base=64, most=16), (3,))
+    s = sampler(transfer=transfer)
+    s.transfer.requires_grad_(True)
+    s.images(torch.randn(2, s.generator.z_size)).square().sum().backward()
+    assert next(s.transfer.parameters()).grad.abs().sum() > 0
