@@ -37,6 +37,11 @@ MakeDataset = Callable[..., np.ndarray]
 STRIDE = 2**40
 
 
+def pytest_configure() -> None:
+    """One torch thread, as every worker of ours has: two round otherwise, and spin on a busy machine."""
+    torch.set_num_threads(1)
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Number bytes instead of naming a test by them: gzip's hold the time, and workers would collect other tests."""
     return argname if isinstance(val, bytes) else None

@@ -14,7 +14,7 @@ from flexpose_ray.engine.cluster.address import _running, job_server, read_clust
 from flexpose_ray.engine.cluster.submit import _exit_status, _follow, check_folder, check_words, submit
 from flexpose_ray.errors import ConfigError
 
-CLUSTERS = Path(__file__).parents[2] / "clusters"
+CLUSTERS = Path(__file__).parents[3] / "clusters"
 
 
 def server(cluster: str) -> str:
