@@ -29,9 +29,9 @@ from flexpose_ray.dataset.manifest import (
 )
 from flexpose_ray.dataset.shards import shard_schema
 from flexpose_ray.engine.generate.stages import DrawAndCommit, SampleAndCommit, SampleShard
-from flexpose_ray.engine.runtime.memory import KEEP_ENV
 from flexpose_ray.engine.runtime.progress import ProgressLine
 from flexpose_ray.engine.runtime.session import LEAST_CPUS, ray_session
+from flexpose_ray.engine.runtime.worker_env import worker_runtime_env
 from flexpose_ray.errors import ConfigError, FlexPoseError, StorageError
 from flexpose_ray.models.generators import copy_model, load_sampler
 from flexpose_ray.networks.sampler import PoseSampler
@@ -43,7 +43,6 @@ from flexpose_ray.storage.open import open_store
 FORMAT = 2  # of shards, commits and manifests
 MOST_BLOCKS = 2000  # parts that the list of shards is cut into; an actor takes one at a time
 SAMPLERS_PER_DRAWER = 4  # on a CPU drawing a pose takes about an eighth of the time of sampling it
-WORKER_ENV = {**KEEP_ENV, "OMP_NUM_THREADS": "1"}
 
 
 def generate(
@@ -222,7 +221,7 @@ def _stage(
         compute=ray.data.ActorPoolStrategy(**size, max_tasks_in_flight_per_actor=2),
         num_cpus=1,
         num_gpus=gpu_share,
-        runtime_env={"env_vars": WORKER_ENV},
+        runtime_env=worker_runtime_env(),
     )
 
 

@@ -7,13 +7,14 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import ray
 from ray._raylet import Config
 
 from flexpose_ray.engine.runtime.signals import kept_sigterm
+from flexpose_ray.engine.runtime.worker_env import given, inherited, job_runtime_env
 from flexpose_ray.errors import ConfigError
 
 LEAST_CPUS = (
@@ -45,19 +46,22 @@ def ray_session(address: str | None = None, cpus: int | None = None) -> Iterator
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         _probe(address)
-        start, hint = {"address": address}, "see that versions of Ray and Python, and the token, are the cluster's"
+        start = {"address": address, "runtime_env": job_runtime_env()}
+        hint = "see that versions of Ray and Python, and the token, are the cluster's"
     else:
         start, hint = _private(cpus), "look for space in /dev/shm and in the temporary folder, which RAY_TMPDIR moves"
     _guard_token(private=not address)
     Config.initialize("")  # Ray keeps what it read when it was imported; RAY_AUTH_MODE may have been set since
     try:
-        with kept_sigterm(), _muted_stderr():  # the core tells there that it took the log level
+        # The core tells on standard error that it took the log level.
+        with kept_sigterm(), _muted_stderr(), nullcontext() if address else inherited():
             ray.init(**start, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises plain ones too, as when a node takes too long to start
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(address or "Ray", f"does not answer or start: {reason}", hint) from error
     try:
-        yield
+        with given():
+            yield
     finally:
         ray.shutdown()
 

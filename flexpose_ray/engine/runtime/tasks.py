@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import ray
 
-from flexpose_ray.engine.runtime.memory import KEEP_ENV
 from flexpose_ray.engine.runtime.metrics import TASKS
+from flexpose_ray.engine.runtime.worker_env import worker_runtime_env
 
 PER_GPU = 4  # tasks that share a GPU: the networks are small
 RETRIES = 3  # of a task whose worker or node dies
@@ -29,8 +29,7 @@ def run_tasks(
     """
     gpus = ray.cluster_resources().get("GPU", 0)
     resources = {"num_cpus": 1, "num_gpus": 1 / PER_GPU if gpus else 0, "max_retries": RETRIES}
-    environment = {"env_vars": {**KEEP_ENV, "OMP_NUM_THREADS": "1"}}
-    task = ray.remote(function).options(**resources, runtime_env=environment)
+    task = ray.remote(function).options(**resources, runtime_env=worker_runtime_env())
     waiting, running = jobs[::-1], {}
     try:
         while waiting or running:

@@ -15,8 +15,8 @@ from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from flexpose_ray.config import PretrainConfig, Recipe
-from flexpose_ray.engine.runtime.memory import KEEP_ENV
 from flexpose_ray.engine.runtime.signals import TERMINATED
+from flexpose_ray.engine.runtime.worker_env import worker_runtime_env
 from flexpose_ray.engine.train.failures import HINT, innermost, killed_for_memory, lost_again_and_again, ours_within
 from flexpose_ray.engine.train.stop import Bell
 from flexpose_ray.engine.train.worker import LEFT, train_worker
@@ -68,7 +68,7 @@ def fit(recipe: Recipe, store: Store, on_progress: Progress, share: dict[str, fl
                     storage_path=folder,
                     failure_config=ray.train.FailureConfig(max_failures=-1),  # Watch decides
                     callbacks=[Watch(rows, p)],
-                    worker_runtime_env={"env_vars": {**KEEP_ENV, "OMP_NUM_THREADS": str(threads)}},
+                    worker_runtime_env=worker_runtime_env(),
                 ),
             ).fit()
     except ray.train.TrainingFailedError as error:

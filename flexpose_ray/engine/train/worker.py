@@ -43,8 +43,7 @@ def train_worker(config: dict) -> None:
     """Train until the goal is reached; Ray Train calls this in every worker."""
     recipe, store = Recipe.model_validate(config["recipe"]), open_store(config["run"], PATIENCE_S)
     device = get_device()
-    if device.type == "cpu":
-        torch.set_num_threads(config["threads"])
+    torch.set_num_threads(config["threads"])  # workers start with one
     with memory_told(recipe.pretrain, device):
         _train(recipe, store, device, config["bell"])
 
