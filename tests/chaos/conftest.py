@@ -1,4 +1,4 @@
-"""A cluster whose workers talk to storage through a proxy, and what an undisturbed generation leaves."""
+"""A proxy in front of the simulated S3 server, and what an undisturbed generation leaves."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from flexpose_ray.storage.open import open_store
-from tests.chaos.generation import Command, Contents, contents
+from tests.chaos.generation import Contents, contents, generation
 from tests.nodes import Nodes
 from tests.proxy import Hook, Proxy
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def open_proxy(s3_server: str) -> Iterator[Proxy]:
     with Proxy(s3_server).running() as proxy:
         yield proxy
@@ -26,18 +26,19 @@ def proxy(open_proxy: Proxy) -> Iterator[Proxy]:
     open_proxy.hook, open_proxy.address = Hook(), address
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def nodes(open_proxy: Proxy, ray_folder: str) -> Iterator[Nodes]:
-    nodes = Nodes(ray_folder, {"AWS_ENDPOINT_URL": open_proxy.url})
+    """One cluster of several nodes for all tests that kill a node; one CPU a node, so that two workers need two."""
+    env = {"AWS_ENDPOINT_URL": open_proxy.url, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30"}
+    nodes = Nodes(ray_folder, env, cpus=1)
     yield nodes
     nodes.end()
 
 
-@pytest.fixture(scope="module")
-def undisturbed(nodes: Nodes, tiny_generator: str, tmp_path_factory) -> Contents:
-    """The data set that every test here has to end with."""
+@pytest.fixture(scope="session")
+def undisturbed(tiny_generator: str, tmp_path_factory) -> Contents:
+    """The data set that every generation here has to end with."""
     uri = str(tmp_path_factory.mktemp("undisturbed"))
-    nodes.raylets(2)
-    command = Command(tiny_generator, uri, nodes.env)
+    command = generation(tiny_generator, uri, {})
     assert command.start().end() == 0, command.told
     return contents(open_store(uri))

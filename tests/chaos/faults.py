@@ -19,7 +19,7 @@ LOST = "lost answer"
 HARMS = ("500", LOST, "reset", "503", "stall")
 
 
-def is_worker(process: psutil.Process) -> bool:
+def is_actor(process: psutil.Process) -> bool:
     """Whether it is an actor of Ray Data."""
     return "MapWorker" in " ".join(process.cmdline())
 
@@ -117,14 +117,20 @@ class Weather(Hook):
 
 
 class Away(Hook):
-    """Drops every call for so many seconds, from the first one by which a worker loads the generator."""
+    """Drops every call for so many seconds, from the first one by which a worker loads the generator.
 
-    def __init__(self, seconds: float):
-        self.seconds, self.end, self.lock = seconds, None, threading.Lock()
+    Args:
+        seconds: how long.
+        is_worker: whether a process is one.
+    """
+
+    def __init__(self, seconds: float, is_worker: Callable[[psutil.Process], bool]):
+        self.seconds, self.is_worker, self.end, self.lock = seconds, is_worker, None, threading.Lock()
 
     def before(self, request: Request) -> None:
         with self.lock:
-            if self.end is None and "/model/" in request.path and (client := request.client()) and is_worker(client):
+            loads = self.end is None and "/model/" in request.path
+            if loads and (client := request.client()) and self.is_worker(client):
                 self.end = time.monotonic() + self.seconds
         if self.end is not None and time.monotonic() < self.end:
             raise Dropped
@@ -151,7 +157,12 @@ class PowerCut(Hook):
     """Kills the server after the second commit, before anybody hears of it."""
 
     def __init__(self, server: Radosgw):
-        self.server, self.commits, self.lock, self.fell = server, 0, threading.Lock(), threading.Event()
+        self.server, self.commits, self.lock = server, 0, threading.Lock()
+        self.fell, self.refused = threading.Event(), threading.Event()  # `refused`: somebody has asked since
+
+    def before(self, request: Request) -> None:
+        if self.fell.is_set():
+            self.refused.set()
 
     def after(self, request: Request) -> None:
         if request.method == "PUT" and "/commits/" in request.path:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
-from pathlib import Path
-from subprocess import DEVNULL, PIPE
+import re
+from collections.abc import Callable
 
 import numpy as np
 import psutil
@@ -14,43 +12,53 @@ from flexpose_ray.dataset.manifest import read_manifest
 from flexpose_ray.dataset.shards import decode_shard
 from flexpose_ray.dataset.verify import verify
 from flexpose_ray.storage.base import Store
+from tests.chaos.faults import Trap
+from tests.forked import ForkedCommand
+from tests.proxy import Request
 
 COUNT, SHARD_SIZE = 120, 20
 SHARDS = COUNT // SHARD_SIZE
 Contents = dict[str, bytes]
 
+POINTS = {  # method, key, and whether the server has answered already
+    "before render": ("GET", r"model/.+", False),
+    "after put": ("PUT", r"shards/.+", True),
+    "before commit": ("PUT", r"commits/.+", False),
+    "after commit": ("PUT", r"commits/.+", True),
+    "after last commit": ("PUT", r"commits/.+", True),
+    "before manifest": ("PUT", r"manifests/.+", False),
+}
 
-class Command:
-    """``flexpose generate`` with the same arguments every time.
 
-    Args:
-        generator: its URI.
-        out: that of the data set.
-        env: environment of the command.
-        count: poses in all.
-    """
+def generation(
+    generator: str, out: str, env: dict[str, str | None], count: int = COUNT, without_ray: bool = True
+) -> ForkedCommand:
+    """``flexpose generate`` with the same settings every time."""
+    settings = [f"generate.shard_size={SHARD_SIZE}", f"generate.batch={SHARD_SIZE}"]
+    options = {"generator": generator, "out": out, "count": count, "seed": 3, "actors": 2}
+    words = ["generate", *(word for key, value in options.items() for word in (f"--{key}", str(value)))]
+    return ForkedCommand([*words, *(word for setting in settings for word in ("--set", setting))], env, without_ray)
 
-    def __init__(self, generator: str, out: str, env: dict[str, str], count: int = COUNT):
-        settings = [f"generate.shard_size={SHARD_SIZE}", f"generate.batch={SHARD_SIZE}"]
-        options = {"generator": generator, "out": out, "count": count, "seed": 3, "actors": 2}
-        self.words = [str(Path(sys.executable).with_name("flexpose")), "generate"]
-        self.words += [word for key, value in options.items() for word in (f"--{key}", str(value))]
-        self.words += [word for setting in settings for word in ("--set", setting)]
-        self.env, self.told = env, ""
 
-    def start(self) -> Command:
-        """Run it in the background."""
-        self.process = psutil.Popen(self.words, env=self.env, stdout=DEVNULL, stderr=PIPE, text=True)
-        return self
+def trap_at(
+    point: str,
+    store: Store,
+    command: ForkedCommand,
+    is_worker: Callable[[psutil.Process], bool],
+    victims: Callable[[psutil.Process], list[psutil.Process]],
+) -> Trap:
+    """A trap at the first request of a point; the manifest is the driver's, all others are a worker's."""
+    method, key, answered = POINTS[point]
 
-    def end(self, timeout: float = 180) -> int:
-        """Wait for its end; returns its exit status, and leaves what it told in ``told``."""
-        try:
-            self.told = self.process.communicate(timeout=timeout)[1]
-        finally:
-            with suppress(psutil.NoSuchProcess):
-                self.process.kill()
-        return self.process.returncode
+    def here(request: Request) -> bool:
+        if request.method != method or not re.search(rf"/place/{key}$", request.path):
+            return False
+        return point != "after last commit" or len(store.list("commits/")) == SHARDS
+
+    def is_driver(process: psutil.Process) -> bool:
+        return process == command.process
+
+    return Trap(here, is_driver if point == "before manifest" else is_worker, answered, victims)
 
 
 def contents(store: Store) -> Contents:

@@ -6,62 +6,46 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from flexpose_ray.dataset.manifest import ShardId, committed, read_commits, read_log, read_manifest
+from flexpose_ray.dataset.manifest import ShardId, committed, read_commits, read_manifest
 from flexpose_ray.dataset.verify import verify
 from flexpose_ray.storage.base import PATIENCE_S
 from flexpose_ray.storage.local import TEMP_PREFIX
 from flexpose_ray.storage.open import open_store
-from tests.chaos.faults import HARMS, Away, Meeting, PowerCut, Weather
-from tests.chaos.generation import COUNT, SHARD_SIZE, SHARDS, Command, Contents, assert_sound
-from tests.nodes import Nodes
+from tests.chaos.faults import HARMS, Away, PowerCut, Weather
+from tests.chaos.generation import COUNT, SHARD_SIZE, SHARDS, Contents, assert_sound, generation
 from tests.proxy import Proxy
 from tests.radosgw import Radosgw
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 PAGE = 4096  # in which tmpfs counts
 
 
-@pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_two_drivers_at_once_make_one_data_set(
-    kind: str, nodes: Nodes, proxy: Proxy, undisturbed: Contents, tiny_generator: str, tmp_path: Path, s3_uri: str
-):
-    uri = s3_uri if kind == "s3" else str(tmp_path / "shared")
-    proxy.hook = meeting = Meeting()
-    nodes.raylets(2)
-    drivers = [Command(tiny_generator, uri, nodes.env).start() for _ in range(2)]
+def test_two_drivers_at_once_make_one_data_set(undisturbed: Contents, tiny_generator: str, tmp_path: Path):
+    drivers = [generation(tiny_generator, str(tmp_path / "shared"), {}).start() for _ in range(2)]
     assert [driver.end() for driver in drivers] == [0, 0], [driver.told for driver in drivers]
-    store = open_store(uri)
-    if kind == "s3":
-        assert meeting.both.is_set()
-        assert [note["poses"] for note in read_log(store)] == [COUNT, COUNT], "one of them had nothing to do"
-    assert_sound(store, undisturbed)
+    assert_sound(open_store(tmp_path / "shared"), undisturbed)
 
 
 @pytest.mark.parametrize("first", [0, 3])
-def test_a_fifth_of_the_calls_fails(
-    first: int, nodes: Nodes, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str
-):
-    nodes.raylets(2)
+def test_a_fifth_of_the_calls_fails(first: int, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str):
     proxy.hook = weather = Weather(first)
-    command = Command(tiny_generator, s3_uri, nodes.env)
+    command = generation(tiny_generator, s3_uri, {"AWS_ENDPOINT_URL": proxy.url})
     assert command.start().end() == 0, command.told
     assert set(weather.harmed) == set(HARMS)
     assert_sound(open_store(s3_uri), undisturbed)
 
 
 def test_storage_may_be_away_while_the_generator_is_loaded(
-    nodes: Nodes, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str
+    proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str
 ):
-    nodes.raylets(2)
-    proxy.hook = away = Away(PATIENCE_S + 3)
-    command = Command(tiny_generator, s3_uri, nodes.env)
+    command = generation(tiny_generator, s3_uri, {"AWS_ENDPOINT_URL": proxy.url})
+    proxy.hook = away = Away(PATIENCE_S + 3, lambda process: process != command.process)
     assert command.start().end() == 0, command.told
     assert away.end is not None
     assert_sound(open_store(s3_uri), undisturbed)
@@ -90,14 +74,13 @@ def full_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 @pytest.mark.parametrize("full_at", ["model/", "shards/|commits/"])
 def test_a_full_disk_is_told_and_room_made_later_ends_the_run(
-    full_at: str, nodes: Nodes, undisturbed: Contents, tiny_generator: str, full_disk: Callable[[int], Path]
+    full_at: str, undisturbed: Contents, tiny_generator: str, full_disk: Callable[[int], Path]
 ):
     pages = {key: -(-len(data) // PAGE) for key, data in undisturbed.items()}
     size = pages["run.json"] + sum(n for key, n in pages.items() if key.startswith("model/"))
     size += 5 if full_at != "model/" else -1
     disk = full_disk(size * PAGE)
-    store, command = open_store(disk / "set"), Command(tiny_generator, str(disk / "set"), nodes.env)
-    nodes.raylets(2)
+    store, command = open_store(disk / "set"), generation(tiny_generator, str(disk / "set"), {})
     assert command.start().end() == 2
     *progress, told = command.told.splitlines()
     assert re.search(rf"^flexpose generate: {disk}/set/({full_at}).*: No space left on device \(free some space", told)
@@ -121,11 +104,10 @@ def real_uri(radosgw_uri: str, radosgw: Radosgw, proxy: Proxy) -> Iterator[str]:
         radosgw.restart()
 
 
-def test_a_data_set_grows_on_a_real_server(nodes: Nodes, undisturbed: Contents, tiny_generator: str, real_uri: str):
+def test_a_data_set_grows_on_a_real_server(proxy: Proxy, undisturbed: Contents, tiny_generator: str, real_uri: str):
     store = open_store(real_uri)
-    nodes.raylets(2)
     for count in (COUNT // 2 - 3, COUNT):  # the first one ends with a short shard
-        command = Command(tiny_generator, real_uri, nodes.env, count)
+        command = generation(tiny_generator, real_uri, {"AWS_ENDPOINT_URL": proxy.url}, count)
         assert command.start().end() == 0, command.told
         assert verify(store) == []
     manifest = read_manifest(store)
@@ -137,14 +119,13 @@ def test_a_data_set_grows_on_a_real_server(nodes: Nodes, undisturbed: Contents, 
 
 
 def test_a_server_that_dies_under_a_run_and_comes_back(
-    nodes: Nodes, proxy: Proxy, radosgw: Radosgw, undisturbed: Contents, tiny_generator: str, real_uri: str
+    proxy: Proxy, radosgw: Radosgw, undisturbed: Contents, tiny_generator: str, real_uri: str
 ):
-    nodes.raylets(2)
     proxy.hook = cut = PowerCut(radosgw)
-    command = Command(tiny_generator, real_uri, nodes.env).start()
-    assert cut.fell.wait(240), command.told
-    time.sleep(2)
-    assert command.process.poll() is None, "ended while its storage was away"
+    command = generation(tiny_generator, real_uri, {"AWS_ENDPOINT_URL": proxy.url}).start()
+    assert cut.fell.wait(60), command.told
+    assert cut.refused.wait(60), "nobody asked for what was away"
+    assert command.process.is_running(), "ended while its storage was away"
     radosgw.restart()
     assert command.end() == 0, command.told
     assert_sound(open_store(real_uri), undisturbed)
