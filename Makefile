@@ -5,6 +5,8 @@ PYTHON ?= python3
 # Threads of torch that wait shall sleep: where other work runs beside, spinning ones take several times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 BIN := .venv/bin
+# Tests that share one Ray, one cluster of nodes or one finished run stay in one process.
+PARALLEL := -n 2 --dist loadgroup
 # Without a GPU the plain torch of Linux brings gigabytes of CUDA libraries; an index of CPU builds spares them.
 TORCH_INDEX ?=
 torch_index := $(if $(TORCH_INDEX),$(if $(shell command -v nvidia-smi),,--extra-index-url $(TORCH_INDEX)))
@@ -17,10 +19,10 @@ demo: .venv/installed  ## make a small data set of a synthetic activity, from tr
 	$(BIN)/flexpose pipeline quickstart
 
 test: .venv/installed  ## all tests; those on real data need FLEXPOSE_DATA
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL) --durations=10
 
-test-fast: .venv/installed  ## the tests that take no whole run
-	$(BIN)/python -m pytest -m "not slow and not bench"
+test-fast: .venv/installed  ## the tests that start no Ray and no server
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not bench"
 
 lint: .venv/installed  ## style, formatting and the floors of the package
 	$(BIN)/ruff check .
@@ -28,7 +30,7 @@ lint: .venv/installed  ## style, formatting and the floors of the package
 	$(BIN)/lint-imports
 
 bench: .venv/installed  ## the measured ratios, one table a benchmark
-	$(BIN)/python -m pytest tests/bench -s -m "bench or not bench"
+	$(BIN)/python -m pytest tests/bench -s -m bench
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -13,6 +13,7 @@ from pathlib import Path
 import boto3
 import numpy as np
 import pytest
+import ray
 import torch
 import yaml
 from moto.server import ThreadedMotoServer
@@ -31,15 +32,40 @@ from flexpose_ray.pose.limits import PoseLimits
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.training.distribution import moments
+from tests import here
 from tests.radosgw import Radosgw, missing_binaries
 
 MakeDataset = Callable[..., np.ndarray]
 STRIDE = 2**40
+BENCH = Path(__file__).parent / "bench"
+GROUPS = {"finished_run": "pipeline", "nodes": "nodes", "ray_cluster": "ray", "radosgw": "radosgw"}  # by fixture
+SLOW_FIXTURES = {*GROUPS, "ray_folder"}
 
 
 def pytest_configure() -> None:
     """One torch thread, as every worker of ours has: two round otherwise, and spin on a busy machine."""
     torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow by the fixtures it uses, and keep together what shares a costly one: one process runs it."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SLOW_FIXTURES:
+            item.add_marker(pytest.mark.slow)
+        if item.path.is_relative_to(BENCH):
+            item.add_marker(pytest.mark.bench)
+        shared = [group for fixture, group in GROUPS.items() if fixture in fixtures]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
+    items.sort(key=lambda item: not set(GROUPS) & set(getattr(item, "fixturenames", ())))  # the longest groups first
+
+
+@pytest.fixture(autouse=True)
+def _no_ray_in_fast_tests(request, monkeypatch) -> None:
+    """`make test-fast` starts no Ray: what starts one is marked as slow."""
+    if request.node.get_closest_marker("slow") is None and request.node.get_closest_marker("bench") is None:
+        monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray was started: mark this test as slow"))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -110,6 +136,13 @@ def ray_cluster(s3_server: str):
         env.setenv("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
         with ray_session(cpus=4):
             yield
+
+
+@pytest.fixture
+def without_ray() -> Iterator[None]:
+    """Commands of this test work in its own process."""
+    with here.without_ray():
+        yield
 
 
 @pytest.fixture(scope="session")

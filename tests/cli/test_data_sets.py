@@ -28,7 +28,7 @@ def run(capsys, command: str) -> tuple[int, dict]:
 
 
 @pytest.fixture
-def data_set(ray_cluster, capsys) -> Path:
+def data_set(without_ray, capsys) -> Path:
     """130 poses in four shards."""
     status, made = run(capsys, f"generate --generator generator --count 130 --seed 5 --out data {SMALL}")
     assert status == 0 and made["rendered"] == 130
@@ -39,7 +39,6 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and "log" not in path.parts}
 
 
-@pytest.mark.slow
 def test_a_data_set_grows_by_itself(data_set: Path, capsys):
     Path("generator").unlink()
     status, grown = run(capsys, "generate --out data --count 170")
@@ -56,7 +55,6 @@ def test_growth_needs_something_that_grows(capsys):
     assert not Path("nowhere").exists()
 
 
-@pytest.mark.slow
 def test_show(data_set: Path, capsys):
     assert main(["show", "data"]) == 0
     out = capsys.readouterr().out
@@ -65,7 +63,6 @@ def test_show(data_set: Path, capsys):
     assert {"count", "shards", "schema", "generator", "seed", "manifest"} <= set(shown)
 
 
-@pytest.mark.slow
 def test_damage_is_found_mended_and_proven(data_set: Path, capsys):
     before = files(data_set)
     assert run(capsys, "verify data --regenerate 2") == (
@@ -83,7 +80,6 @@ def test_damage_is_found_mended_and_proven(data_set: Path, capsys):
     assert run(capsys, "verify data")[0] == 0
 
 
-@pytest.mark.slow
 def test_a_damaged_model_is_found_and_put_back_by_its_generator(data_set: Path, capsys):
     before = files(data_set)
     next(Path("data/model").glob("*.safetensors")).unlink()
@@ -94,7 +90,6 @@ def test_a_damaged_model_is_found_and_put_back_by_its_generator(data_set: Path, 
     assert files(data_set) == before
 
 
-@pytest.mark.slow
 def test_gc_removes_what_nothing_names(data_set: Path, capsys):
     before = files(data_set)
     stray = Path("data/shards/00000000-0123456789abcdef.parquet")

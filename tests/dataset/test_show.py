@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 RUN = {"seed": 5, "shard_size": 40, "batch": 16, "on_progress": lambda *_: None}
 
 
-def test_a_data_set_of_an_adapted_model(ray_cluster, tiny_adapted: str, tmp_path):
+def test_a_data_set_of_an_adapted_model(without_ray, tiny_adapted: str, tmp_path):
     store = open_store(tmp_path / "data")
     made = generate(tiny_adapted, store.uri, count=130, **RUN)
     shown = show(store)
@@ -36,7 +36,7 @@ def test_a_data_set_of_an_adapted_model(ray_cluster, tiny_adapted: str, tmp_path
         assert told in text
 
 
-def test_work_that_is_not_published(ray_cluster, tiny_generator: str, tmp_path):
+def test_work_that_is_not_published(without_ray, tiny_generator: str, tmp_path):
     store = open_store(tmp_path / "data")
     generate(tiny_generator, store.uri, count=130, **RUN)
     generate(None, store.uri, count=170, **RUN)

@@ -11,15 +11,15 @@ from flexpose_ray.engine.generate.run import generate
 from flexpose_ray.errors import NonDeterminismError, WeightsError
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-
-pytestmark = pytest.mark.slow
+from tests import here
 
 
 @pytest.fixture(scope="module")
-def made(ray_cluster, tiny_generator: str, tmp_path_factory) -> dict[str, bytes]:
+def made(tiny_generator: str, tmp_path_factory) -> dict[str, bytes]:
     """All objects of 130 poses with pictures in four shards."""
     uri = str(tmp_path_factory.mktemp("made"))
-    generate(tiny_generator, uri, count=130, seed=5, shard_size=40, batch=16, images="png", on_progress=lambda *_: None)
+    with here.without_ray():
+        generate(tiny_generator, uri, count=130, seed=5, shard_size=40, batch=16, images="png", on_progress=print)
     store = open_store(uri)
     return {key: store.get(key) for key in store.list() if not key.startswith("log/")}
 
@@ -55,7 +55,8 @@ def test_rendering_again_finds_what_the_hashes_cannot(data_set: Store):
     assert regenerate(data_set, 0) == []
 
 
-def test_damage_is_mended_to_the_same_bytes(data_set: Store, made: dict[str, bytes]):
+@pytest.mark.slow
+def test_damage_is_mended_by_ray_to_the_same_bytes(ray_cluster, data_set: Store, made: dict[str, bytes]):
     keys = [entry["shard"] for entry in read_manifest(data_set)["shards"]]
     one, two = data_set.get(keys[0]), data_set.get(keys[1])
     data_set.put(keys[0], two)
@@ -76,7 +77,7 @@ def test_a_sound_data_set_stays_as_it_is(data_set: Store, made: dict[str, bytes]
     assert contents(data_set) == made
 
 
-def test_what_comes_out_otherwise_is_not_put(data_set: Store, made: dict[str, bytes]):
+def test_what_comes_out_otherwise_is_not_put(without_ray, data_set: Store, made: dict[str, bytes]):
     """The manifest names bytes that this machine does not render."""
     manifest, key = read_manifest(data_set), manifest_keys(data_set)[-1]
     manifest["shards"][1]["sha256"] = "0" * 64
@@ -88,7 +89,7 @@ def test_what_comes_out_otherwise_is_not_put(data_set: Store, made: dict[str, by
     }
 
 
-def test_without_the_model_nothing_is_touched(data_set: Store):
+def test_without_the_model_nothing_is_touched(without_ray, data_set: Store):
     shard = read_manifest(data_set)["shards"][1]["shard"]
     data_set.put(shard, b"damaged")
     data_set.delete(f"{MODEL}/model.json")

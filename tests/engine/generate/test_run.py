@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import psutil
 import pytest
 
 from flexpose_ray.dataset.manifest import MODEL, iter_shards, read_log, read_manifest
@@ -15,6 +14,7 @@ from flexpose_ray.errors import ConfigError, StorageError, WeightsError
 from flexpose_ray.models.generators import load_sampler
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
+from tests import here
 
 RUN = {"seed": 5, "shard_size": 40, "batch": 16}
 
@@ -76,17 +76,15 @@ def test_bad_places_are_told_before_ray_starts(tiny_generator: str, tmp_path, s3
 
 
 @pytest.fixture(scope="module")
-def alone(ray_cluster, tiny_generator: str, tmp_path_factory) -> Store:
-    """250 poses by one actor in a folder."""
+def alone(tiny_generator: str, tmp_path_factory) -> Store:
+    """250 poses in a folder, made by this process."""
     uri = str(tmp_path_factory.mktemp("alone"))
-    steps = []
-    result = generate(tiny_generator, uri, count=250, actors=1, on_progress=lambda *at: steps.append(at), **RUN)
+    with here.without_ray():
+        result = generate(tiny_generator, uri, count=250, **RUN)
     assert result["rendered"] == result["count"] == 250 and result["shards"] == 7
-    assert steps[0] == (0, 250) and steps[-1] == (250, 250) and steps == sorted(steps) and len(steps) > 3
     return open_store(uri)
 
 
-@pytest.mark.slow
 def test_poses_are_those_of_their_addresses(alone: Store, tiny_generator: str):
     sampler = load_sampler(tiny_generator, batch=16)
     np.testing.assert_array_equal(column(alone, "index"), np.arange(250))
@@ -99,19 +97,17 @@ def test_poses_are_those_of_their_addresses(alone: Store, tiny_generator: str):
 
 
 @pytest.mark.slow
-def test_the_log_tells_what_it_took(alone: Store):
-    (note,) = read_log(alone)
-    assert note["poses"] == 250 and note["samplers"] == 1 and note["device"] == "cpu"
-    assert 0 < note["sampling_s"] < note["seconds"]
+def test_bytes_depend_neither_on_actors_nor_on_the_store(alone: Store, ray_cluster, tiny_generator: str, s3_uri: str):
+    """And the log tells what it took."""
+    store, steps = open_store(s3_uri), []
+    generate(tiny_generator, s3_uri, count=250, actors=3, on_progress=lambda *at: steps.append(at), **RUN)
+    assert contents(store) == contents(alone)
+    assert steps[0] == (0, 250) and steps[-1] == (250, 250) and steps == sorted(steps) and len(steps) > 3
+    (note,) = read_log(store)
+    assert note["poses"] == 250 and note["samplers"] == 3 and note["device"] == "cpu"
+    assert 0 < note["sampling_s"] < 3 * note["seconds"]
 
 
-@pytest.mark.slow
-def test_bytes_depend_neither_on_actors_nor_on_the_store(alone: Store, tiny_generator: str, s3_uri: str):
-    generate(tiny_generator, s3_uri, count=250, actors=3, **RUN)
-    assert contents(open_store(s3_uri)) == contents(alone)
-
-
-@pytest.mark.slow
 def test_what_is_there_needs_no_ray(alone: Store, tiny_generator: str, no_ray):
     before = contents(alone)
     result = generate(tiny_generator, alone.uri, count=250, **RUN)
@@ -119,7 +115,6 @@ def test_what_is_there_needs_no_ray(alone: Store, tiny_generator: str, no_ray):
     assert contents(alone) == before
 
 
-@pytest.mark.slow
 def test_another_run_or_fewer_poses_are_refused(alone: Store, tiny_generator: str, no_ray):
     before = contents(alone)
     with pytest.raises(ConfigError, match="seed was 5 and is now 6"):
@@ -129,8 +124,7 @@ def test_another_run_or_fewer_poses_are_refused(alone: Store, tiny_generator: st
     assert contents(alone) == before
 
 
-@pytest.mark.slow
-def test_only_what_is_missing_is_rendered(alone: Store, tiny_generator: str, tmp_path):
+def test_only_what_is_missing_is_rendered(alone: Store, without_ray, tiny_generator: str, tmp_path):
     store = open_store(tmp_path / "half")
     for key, data in contents(alone).items():
         if not key.startswith("manifests/") and not key.startswith(("commits/00000001", "commits/00000006")):
@@ -139,8 +133,7 @@ def test_only_what_is_missing_is_rendered(alone: Store, tiny_generator: str, tmp
     assert contents(store) == contents(alone)
 
 
-@pytest.mark.slow
-def test_a_grown_data_set_equals_one_made_at_once(alone: Store, tiny_generator: str, tmp_path):
+def test_a_grown_data_set_equals_one_made_at_once(alone: Store, without_ray, tiny_generator: str, tmp_path):
     store = open_store(tmp_path / "grown")
     generate(tiny_generator, store.uri, count=170, actors=2, **RUN)
     grown = generate(None, store.uri, count=250, actors=2, **RUN)  # by its own generator
@@ -155,11 +148,9 @@ def test_a_new_data_set_needs_a_generator(tmp_path, no_ray):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["png", "webp"])
-def test_pictures_show_the_poses_beside_them(encoding: str, alone: Store, tiny_generator: str, s3_uri: str):
-    generate(tiny_generator, s3_uri, count=70, images=encoding, actors=2, **RUN)
-    store, alpha = open_store(s3_uri), load_sampler(tiny_generator).alpha
+def assert_pictures(store: Store, alone: Store, generator: str) -> None:
+    """Every picture shows the pose beside it."""
+    alpha = load_sampler(generator).alpha
     assert read_manifest(store)["run"]["alpha"] == alpha.config
     keypoints_NJ2 = column(store, "keypoints")
     np.testing.assert_array_equal(keypoints_NJ2[:40], column(alone, "keypoints")[:40])
@@ -168,6 +159,17 @@ def test_pictures_show_the_poses_beside_them(encoding: str, alone: Store, tiny_g
     for keypoints_J2, data in zip(keypoints_NJ2, pictures, strict=True):
         image_HWC = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
         np.testing.assert_array_equal(image_HWC, alpha.draw_cv(keypoints_J2))
+
+
+@pytest.mark.slow
+def test_pictures_of_a_pool_show_the_poses_beside_them(alone: Store, ray_cluster, tiny_generator: str, s3_uri: str):
+    generate(tiny_generator, s3_uri, count=70, images="png", actors=2, **RUN)
+    assert_pictures(open_store(s3_uri), alone, tiny_generator)
+
+
+def test_pictures_as_webp(alone: Store, without_ray, tiny_generator: str, tmp_path):
+    generate(tiny_generator, str(tmp_path), count=70, images="webp", **RUN)
+    assert_pictures(open_store(tmp_path), alone, tiny_generator)
 
 
 @pytest.mark.slow
@@ -181,19 +183,3 @@ def test_an_error_in_an_actor_arrives_as_itself(tiny_generator: str, ray_cluster
         generate(tiny_generator, store.uri, count=80, on_progress=spoil, **RUN)
     assert "\n" not in str(error.value)
     assert store.list("commits/") == store.list("manifests/") == []
-
-
-@pytest.mark.slow
-def test_a_killed_actor_costs_nothing(alone: Store, tiny_generator: str, s3_uri: str):
-    killed = []
-
-    def kill_one(done: int, _: int) -> None:
-        if done and not killed:
-            everybody = psutil.Process().children(recursive=True)
-            worker = next(p for p in everybody if "MapWorker" in " ".join(p.cmdline()))
-            killed.append(worker.pid)
-            worker.kill()
-
-    generate(tiny_generator, s3_uri, count=250, actors=2, on_progress=kill_one, **RUN)
-    assert killed
-    assert contents(open_store(s3_uri)) == contents(alone)

@@ -1,0 +1,67 @@
+"""The work of Ray's actors in the process of a test, for what is promised whoever does it.
+
+The actors' own classes and functions are called; that Ray calls them too, and what it does when they die, is tested
+where it counts. All bytes are the same, so that a test may compare what is made here with what was made under Ray.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import ray
+import ray.train
+import torch
+
+from flexpose_ray.config import Recipe
+from flexpose_ray.dataset.manifest import RUN_KEY, ShardId, log_call
+from flexpose_ray.engine.generate import repair
+from flexpose_ray.engine.generate import run as generation
+from flexpose_ray.engine.generate.stages import DrawAndCommit, SampleAndCommit, SampleShard
+from flexpose_ray.engine.train import run as training
+from flexpose_ray.engine.train import worker
+from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.storage.base import Store, read_json
+
+
+def render(store: Store, missing: list[ShardId], actors: int | None = None) -> Iterator[int]:
+    """Like ``engine.generate.run.render``, by one sampler and one drawer."""
+    run, began, busy_s, poses = read_json(store, RUN_KEY), time.monotonic(), 0.0, 0
+    if run["images"]:
+        sampler, drawer = SampleShard(store.uri, "cpu"), DrawAndCommit(store.uri, Alpha(**run["alpha"]), run["images"])
+    else:
+        sampler, drawer = SampleAndCommit(store.uri, "cpu"), lambda done: done
+    for index, rows in missing:
+        done = drawer(sampler({"index": np.array([index]), "rows": np.array([rows])}))
+        poses, busy_s = poses + rows, busy_s + float(done["busy_s"].sum())
+        yield int(done["rows"].sum())
+    seconds = round(time.monotonic() - began, 3)
+    note = {"poses": poses, "seconds": seconds, "sampling_s": round(busy_s, 3), "device": "cpu"}
+    log_call(store, note | {"samplers": 1, "drawers": int(bool(run["images"])), "gpu_share": 0})
+
+
+def fit(recipe: Recipe, store: Store, on_progress: Callable[[dict], None], share: dict | None = None) -> None:
+    """Like ``engine.train.launch.fit``, as the only worker."""
+    context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
+    nobody = SimpleNamespace(heard=SimpleNamespace(remote=object))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray.train, "get_context", lambda: context)
+        patch.setattr(ray.train, "report", lambda row: on_progress(row) if row else None)
+        patch.setattr(ray, "wait", lambda waiting, timeout=None: ([], waiting))  # nobody asks to leave
+        patch.setattr(worker, "get_device", lambda: torch.device("cpu"))
+        worker.train_worker({"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": 1, "bell": nobody})
+
+
+@contextmanager
+def without_ray() -> Iterator[None]:
+    """Within the block, `generate`, `repair` and `pretrain` do their work in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation, "render", render)
+        patch.setattr(repair, "render", render)
+        patch.setattr(training, "fit", fit)
+        patch.setattr(training, "ray_session", nullcontext)
+        yield
