@@ -18,10 +18,12 @@ import torch
 import yaml
 from moto.server import ThreadedMotoServer
 
+from flexpose_ray.config import Recipe, parse
 from flexpose_ray.dataset.manifest import commit_shard, pin_run, plan_shards, publish
 from flexpose_ray.dataset.pictures import draw_images
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.engine.runtime.session import ray_session
+from flexpose_ray.engine.train.run import pretrain
 from flexpose_ray.models.generators import load_generator, save_adapted, save_generator
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.discriminator import Discriminator
@@ -33,6 +35,7 @@ from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.training.distribution import moments
 from tests import here
+from tests.chaos.pretraining import RECIPE
 from tests.radosgw import Radosgw, missing_binaries
 
 MakeDataset = Callable[..., np.ndarray]
@@ -57,8 +60,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(BENCH):
             item.add_marker(pytest.mark.bench)
         shared = [group for fixture, group in GROUPS.items() if fixture in fixtures]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
-    items.sort(key=lambda item: not set(GROUPS) & set(getattr(item, "fixturenames", ())))  # the longest groups first
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] not in GROUPS.values())  # longest first
 
 
 @pytest.fixture(autouse=True)
@@ -121,11 +125,10 @@ def radosgw_uri(radosgw: Radosgw, monkeypatch) -> str:
     return f"s3://{bucket}/some/place"
 
 
-@pytest.fixture(params=["folder", "s3", pytest.param("radosgw", marks=pytest.mark.slow)])
+@pytest.fixture(params=["folder", "s3"])
 def store(request, tmp_path) -> Store:
-    """The same empty store as a folder, as a bucket of a simulated server, and of a real one."""
-    uris = {"s3": "s3_uri", "radosgw": "radosgw_uri"}
-    return open_store(request.getfixturevalue(uris[request.param]) if request.param in uris else tmp_path / "store")
+    """The same empty store as a folder and as a bucket of a simulated server; tests/storage has a real server too."""
+    return open_store(tmp_path / "store" if request.param == "folder" else request.getfixturevalue("s3_uri"))
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +146,19 @@ def without_ray() -> Iterator[None]:
     """Commands of this test work in its own process."""
     with here.without_ray():
         yield
+
+
+@pytest.fixture
+def joins_ray(ray_cluster) -> dict[str, str]:
+    """What a command has in its environment to join the Ray of the tests."""
+    return {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+
+
+@pytest.fixture(scope="session")
+def undisturbed_training(tmp_path_factory) -> dict:
+    """What the training of ``tests.chaos.pretraining`` leaves where nothing disturbs it."""
+    with here.without_ray():
+        return pretrain(parse(Recipe, RECIPE, "test"), str(tmp_path_factory.mktemp("undisturbed-training")))
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,8 @@ from flexpose_ray.errors import FlexPoseError
 from flexpose_ray.storage.base import Store
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch", "ray.data", "flexpose_ray.pipeline", __name__])
+VERBS = ("adapt.many", "benchmark.run", "sweep.run", "train.run")
+FORKS.set_forkserver_preload([__name__, "flexpose_ray.pipeline", *(f"flexpose_ray.engine.{verb}" for verb in VERBS)])
 WORKERS = 2
 
 
@@ -68,9 +69,17 @@ class ForkedCommand:
         """Wait for its end; returns its exit status."""
         self.child.join(timeout)
         if self.child.exitcode is None:
-            self.child.kill()
-            self.child.join()
+            self.kill()
         return self.child.exitcode
+
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.child.is_alive()
+
+    def kill(self) -> None:
+        """SIGKILL, if it still runs."""
+        self.child.kill()
+        self.child.join()
 
     def workers(self) -> list[psutil.Process]:
         """The processes that :func:`render` has started, while the command runs."""

@@ -69,7 +69,7 @@ class Trap(Hook):
                 with suppress(psutil.NoSuchProcess):
                     victim.kill()
             for victim in victims:
-                _wait_dead(victim)
+                wait_dead(victim)
             self.dead = victims
         raise Dropped
 
@@ -175,7 +175,7 @@ class PowerCut(Hook):
             raise Dropped
 
 
-def _wait_dead(victim: psutil.Process) -> None:
+def wait_dead(victim: psutil.Process) -> None:
     """Until the kernel has ended it; its parent may take its time to reap what is left."""
     deadline = time.monotonic() + 30
     with suppress(psutil.NoSuchProcess):

@@ -1,24 +1,45 @@
-"""SIGKILL of a command and of all that it started."""
+"""SIGKILL of a command that has joined the Ray of the tests."""
 
 from __future__ import annotations
 
-import os
-import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
 
 import psutil
 
+from tests.forked import ForkedCommand
 
-def kill_with_all_it_started(driver: psutil.Popen) -> None:
-    """Kill a driver's process group, then what its Ray left running, all known by their ids.
+PATIENCE_S = 200.0  # on a machine that is busy with other things
+Found = TypeVar("Found")
 
-    Args:
-        driver: still running, and begun with ``start_new_session=True``.
-    """
-    os.killpg(driver.pid, signal.SIGSTOP)  # so that nothing goes on while its children are looked up
-    started = driver.children(recursive=True)
-    os.killpg(driver.pid, signal.SIGKILL)
-    assert driver.wait() == -signal.SIGKILL
-    for process in started:
-        if process.is_running():
-            process.kill()
-    psutil.wait_procs(started, timeout=30)
+
+def wait_until(reached: Callable[[], Found], command: ForkedCommand) -> Found:
+    """Look again and again, while the command runs, until something is found."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := reached()):
+        assert command.runs(), f"ended by itself: {command.told}"
+        assert time.monotonic() < deadline, f"not reached: {command.told}"
+        time.sleep(0.005)
+    return found
+
+
+def at_work(name: str) -> list[psutil.Process]:
+    """Processes of the tests' Ray that run a task or an actor of that name."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if name in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def kill_driver(command: ForkedCommand, name: str) -> None:
+    """Kill it, and wait until Ray has ended the tasks or actors of that name that worked for it."""
+    assert command.runs(), f"ended by itself: {command.told}"
+    command.kill()
+    deadline = time.monotonic() + PATIENCE_S
+    while at_work(name):
+        assert time.monotonic() < deadline, "workers outlive the command that started them"
+        time.sleep(0.05)

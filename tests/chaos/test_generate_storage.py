@@ -83,7 +83,9 @@ def test_a_full_disk_is_told_and_room_made_later_ends_the_run(
     store, command = open_store(disk / "set"), generation(tiny_generator, str(disk / "set"), {})
     assert command.start().end() == 2
     *progress, told = command.told.splitlines()
-    assert re.search(rf"^flexpose generate: {disk}/set/({full_at}).*: No space left on device \(free some space", told)
+    assert re.search(
+        rf"^flexpose generate: {disk}/set/({full_at}).*: No space left on device \(free some space", told
+    ), command.told
     assert all(re.search(r"\d of \d+ poses", line) for line in progress), command.told
     assert store.list("manifests/") == [], "readers see a data set that is not whole"
     assert not [path for path in disk.rglob("*") if path.name.startswith(TEMP_PREFIX)]
@@ -125,7 +127,7 @@ def test_a_server_that_dies_under_a_run_and_comes_back(
     command = generation(tiny_generator, real_uri, {"AWS_ENDPOINT_URL": proxy.url}).start()
     assert cut.fell.wait(60), command.told
     assert cut.refused.wait(60), "nobody asked for what was away"
-    assert command.process.is_running(), "ended while its storage was away"
+    assert command.runs(), "ended while its storage was away"
     radosgw.restart()
     assert command.end() == 0, command.told
     assert_sound(open_store(real_uri), undisturbed)

@@ -3,95 +3,69 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 
 import numpy as np
-import psutil
 import pytest
 
 from flexpose_ray.dataset.manifest import committed, iter_shards
 from flexpose_ray.dataset.verify import verify
 from flexpose_ray.storage.open import open_store
-from tests.chaos.kill import kill_with_all_it_started
-
-FLEXPOSE = Path(sys.executable).with_name("flexpose")
-PATIENCE_S = 200.0
+from tests.chaos.kill import kill_driver, wait_until
+from tests.forked import ForkedCommand
 
 
 class Run:
-    """``flexpose pipeline`` as a process, with the lines that it told so far."""
+    """``flexpose pipeline`` as a process that joins the tests' Ray; the last of its calls."""
 
-    def __init__(self, recipe: str, storage: Path, ray_folder: str):
-        command = [FLEXPOSE, "pipeline", recipe, "--storage", storage]
-        env = os.environ | {"RAY_TMPDIR": ray_folder}
-        self.process = psutil.Popen(command, stdout=DEVNULL, stderr=PIPE, text=True, env=env, start_new_session=True)
-        self.told: list[str] = []
-        self.reader = threading.Thread(target=lambda: self.told.extend(self.process.stderr), daemon=True)
-        self.reader.start()
+    def __init__(self, recipe: str, storage: Path, joins_ray: dict[str, str]):
+        self.command = ForkedCommand(["pipeline", recipe, "--storage", storage], joins_ray)
 
-    def kill_when(self, reached: Callable[[Run], bool]) -> Run:
-        """Kill the driver's process group once ``reached``, then what its Ray left running, all known by their ids."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not reached(self):
-            assert self.process.poll() is None, f"ended by itself: {self.told}"
-            assert time.monotonic() < deadline, f"not reached: {self.told}"
-            time.sleep(0.005)
-        kill_with_all_it_started(self.process)
-        self.reader.join(10)
-        return self
-
-    def end(self) -> Run:
-        """Let it end by itself."""
-        assert self.process.wait(PATIENCE_S) == 0, self.told
-        self.reader.join(10)
-        return self
+    def kill_when(self, reached: Callable[[Run], bool]) -> None:
+        """Start it and kill it once ``reached``."""
+        self.command.start()
+        wait_until(lambda: reached(self), self.command)
+        kill_driver(self.command, "MapWorker")
 
     def says(self, *starts: str) -> bool:
         """Whether a line with such a start was told."""
-        return any(line.startswith(starts) for line in list(self.told))
+        return any(line.startswith(starts) for line in self.command.told.splitlines())
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(
-    finished_run, tiny_recipe: str, ray_folder: str, tmp_path: Path
+    finished_run, tiny_recipe: str, joins_ray: dict[str, str], tmp_path: Path
 ):
     undisturbed = open_store(json.loads(finished_run.stdout)["run"])
     store = open_store(tmp_path / Path(undisturbed.uri).name)
     samples, expected = store.child("samples"), undisturbed.child("samples")
 
-    def run() -> Run:
-        return Run(tiny_recipe, tmp_path, ray_folder)
-
-    run().kill_when(lambda run: run.says("adapt: 1 of"))
+    run = Run(tiny_recipe, tmp_path, joins_ray)
+    run.kill_when(lambda run: run.says("adapt: 1 of"))
     assert store.exists("shots.parquet") and not store.exists("adapted/model.json"), "not killed while adapting"
 
-    run().kill_when(lambda run: run.says("paper: 1 of"))
+    run.kill_when(lambda run: run.says("paper: 1 of"))
     assert store.exists("adapted/model.json")
     assert not store.exists("adapted-paper/model.json"), "not killed while adapting with the paper's setting"
 
-    killed = run().kill_when(lambda _: len(committed(samples)) >= 3)
+    run.kill_when(lambda _: len(committed(samples)) >= 3)
     before = committed(samples)
     assert 3 <= len(before) < len(committed(expected)), "not killed while generating"
     assert not samples.list("manifests/"), "readers saw a data set before it was whole"
-    assert not killed.says("adapt: "), killed.told  # what is adapted stays
+    assert not run.says("adapt: "), run.command.told  # what is adapted stays
 
-    killed = run().kill_when(lambda run: run.says("evaluate: "))
+    run.kill_when(lambda run: run.says("evaluate: "))
     assert samples.list("manifests/") and not store.exists("evaluation.json"), "not killed while evaluating"
-    assert killed.says(f"generate: {sum(shard.rows for shard in before)} of 990 poses"), killed.told
+    assert run.says(f"generate: {sum(shard.rows for shard in before)} of 990 poses"), run.command.told
 
-    killed = run().kill_when(lambda run: run.says("report: "))
+    run.kill_when(lambda run: run.says("report: "))
     assert store.exists("evaluation.json") and not store.exists("report.html"), "not killed while drawing the report"
-    assert not killed.says("adapt: ", "paper: ", "generate: "), killed.told
+    assert not run.says("adapt: ", "paper: ", "generate: "), run.command.told
 
-    last = run().end()
-    assert not last.says("adapt: ", "paper: ", "generate: "), last.told
+    assert run.command.start().end(200) == 0, run.command.told
+    assert not run.says("adapt: ", "paper: ", "generate: "), run.command.told
     index = np.concatenate([shard["index"] for shard in iter_shards(samples)])
     np.testing.assert_array_equal(index, np.arange(990))
     assert verify(samples) == []

@@ -1,12 +1,8 @@
-"""SIGKILL of a training worker, and of the whole command: the run ends with the very losses of an undisturbed one."""
+"""SIGKILL of a training worker, and of the command: the run ends with the very losses of an undisturbed one."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,7 +13,11 @@ from flexpose_ray.config import load_recipe, pretrain_key
 from flexpose_ray.engine.train.checkpoint import PREFIX, last_checkpoint
 from flexpose_ray.engine.train.run import pretrain
 from flexpose_ray.storage.open import open_store
+from tests import here
 from tests.chaos.pretraining import RECIPE, assert_same_run, workers_among
+from tests.forked import ForkedCommand
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +27,8 @@ def recipe_file(tmp_path_factory) -> str:
     return str(file)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(ray_cluster, recipe_file: str, tmp_path_factory) -> dict:
-    return pretrain(load_recipe(recipe_file), str(tmp_path_factory.mktemp("undisturbed")))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_worker_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(
-    undisturbed: dict, recipe_file: str, tmp_path: Path
+    undisturbed_training: dict, ray_cluster, recipe_file: str, tmp_path: Path
 ):
     recipe = load_recipe(recipe_file)
     store = open_store(tmp_path).child(pretrain_key(recipe))
@@ -55,41 +48,33 @@ def test_a_worker_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(
     assert len(killed) == 1
     assert reached[0] < 1.6, "the worker had finished before it was killed"
     assert sum("beta_step" in row for row in rows) == 10, "beta was trained again"
-    assert_same_run(done, undisturbed)
+    assert_same_run(done, undisturbed_training)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_command_that_is_killed_continues_when_repeated(
-    undisturbed: dict, recipe_file: str, ray_folder: str, tmp_path: Path
+    undisturbed_training: dict, joins_ray: dict[str, str], recipe_file: str, tmp_path: Path
 ):
     recipe = load_recipe(recipe_file)
     store = open_store(tmp_path).child(pretrain_key(recipe))
-    command = [Path(sys.executable).with_name("flexpose"), "pretrain", recipe_file, "--storage", tmp_path]
-    driver = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"RAY_TMPDIR": ray_folder})
-    started = []
+    driver = ForkedCommand(["pretrain", recipe_file, "--storage", tmp_path], joins_ray).start()
     try:
         while not store.list(PREFIX):
-            assert driver.poll() is None, f"ended by itself with status {driver.returncode}"
+            assert driver.runs(), f"ended by itself: {driver.told}"
             time.sleep(0.02)
-        started = psutil.Process(driver.pid).children(recursive=True)
-        workers = workers_among(started)
+        workers = workers_among(psutil.Process().children(recursive=True))
     finally:
         driver.kill()
-        driver.wait()
     assert len(workers) == 1
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while workers_among(workers):
         assert time.monotonic() < end, "a worker outlived the command that started it"
         time.sleep(0.1)
-    for process in started:  # helpers of Ray that take their time
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
     assert not store.exists("pretrain.json"), "not killed in the middle"
     reached = last_checkpoint(store).history[-1]["kimg"]
     assert reached < 1.6
 
     rows = []
-    done = pretrain(recipe, str(tmp_path), rows.append)
+    with here.without_ray():
+        done = pretrain(recipe, str(tmp_path), rows.append)
     assert rows[0]["kimg"] == pytest.approx(reached + 0.08), "started again from the beginning"
-    assert_same_run(done, undisturbed)
+    assert_same_run(done, undisturbed_training)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,8 +15,6 @@ from flexpose_ray.engine.sweep.results import write_row
 from flexpose_ray.models.generators import load_sampler
 from flexpose_ray.storage.open import open_store
 from tests.engine.sweep.sweeps import made_row, small_sweep
-
-FLEXPOSE = Path(sys.executable).with_name("flexpose")
 
 
 @pytest.fixture
@@ -97,16 +92,16 @@ def test_a_sweep_without_any_good_trial_has_no_best(capsys, tiny_generator: str,
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_sweep_from_the_shell(tiny_generator: str, ray_folder: str, tmp_path: Path):
+def test_a_sweep_from_plan_to_report(capsys, ray_cluster, tiny_generator: str, tmp_path: Path):
     changes = {"generator": tiny_generator, "target.poses": "synthetic:rowing?count=300", "adapt.steps": 2}
     options = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
-    command = [FLEXPOSE, "sweep", "sweep_quick", *options, "--storage", tmp_path, "--json"]
-    planned = subprocess.run([*command, "--dry-run"], capture_output=True, text=True)
-    assert planned.returncode == 0 and "would run 8 trials over adapt" in planned.stderr
+    command = ["sweep", "sweep_quick", *options, "--storage", str(tmp_path), "--json"]
+    status, _, planned = told(capsys, *command, "--dry-run")
+    assert status == 0 and "would run 8 trials over adapt" in planned
     assert list(tmp_path.iterdir()) == []
-    ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"RAY_TMPDIR": ray_folder})
-    assert ended.returncode == 0, ended.stderr
-    found = json.loads(ended.stdout)
+    status, out, err = told(capsys, *command)
+    assert status == 0, err
+    found = json.loads(out)
     assert found["trials"]["done"] == 8
     folder = Path(found["uri"])
     names = {path.name for path in folder.iterdir()}

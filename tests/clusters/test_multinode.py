@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 import tempfile
 import time
@@ -22,7 +24,7 @@ from flexpose_ray.engine.sweep.results import ended_trials, read_rows
 from flexpose_ray.engine.train.checkpoint import PREFIX, last_checkpoint
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from tests.chaos.pretraining import RECIPE
+from tests.chaos.pretraining import RECIPE, numbers, workers_among
 from tests.clusters.checks import ROOT
 from tests.clusters.multinode import PATIENCE_S, TOKEN, Multinode, holders
 from tests.engine.sweep.sweeps import small_sweep
@@ -74,8 +76,11 @@ def store(s3_server: str) -> Store:
 
 
 @pytest.fixture(scope="module")
-def trained(cluster: Multinode, store: Store, tmp_path_factory) -> str:
-    """What `flexpose submit pretrain` told, over two nodes of which one is lost."""
+def trained(cluster: Multinode, store: Store, tmp_path_factory) -> tuple[str, list[int], list[dict]]:
+    """`flexpose submit pretrain` over two nodes of which one is lost.
+
+    What it told, how many workers each node had then, and the run's history.
+    """
     project = tmp_path_factory.mktemp("project")
     recipe = {**RECIPE, "pretrain": {**RECIPE["pretrain"], "workers": [1, 2]}}
     (project / "tiny.yaml").write_text(yaml.safe_dump(recipe))
@@ -83,19 +88,37 @@ def trained(cluster: Multinode, store: Store, tmp_path_factory) -> str:
     command = [str(BIN / "flexpose"), "submit", "pretrain", "tiny.yaml", "--storage", store.uri]
     job = cluster.submit([*command, "--cluster", cluster.address], project)
     run = store.child(pretrain_key(load_recipe(str(project / "tiny.yaml"))))
-    told = lose_a_node(cluster, job, lambda: bool(run.list(PREFIX)), "RayTrainWorker")
-    assert last_checkpoint(run).history[-1]["kimg"] == pytest.approx(RECIPE["pretrain"]["kimg"])
-    return told
+    counts = []
+
+    def begun() -> bool:
+        if not run.list(PREFIX):
+            return False
+        counts.extend(len(workers_among(raylet.children(recursive=True))) for raylet in cluster.raylets())
+        assert last_checkpoint(run).history[-1]["kimg"] < 0.8, "too late for what is compared"
+        return True
+
+    told = lose_a_node(cluster, job, begun, "RayTrainWorker")
+    return told, counts, last_checkpoint(run).history
 
 
 @pytest.fixture(scope="module")
-def generated(cluster: Multinode, store: Store, trained: str, tiny_generator: str) -> str:
+def project(tmp_path_factory) -> Path:
+    """A folder of one's own with a copy of the jobs, as their users have it."""
+    return Path(shutil.copytree(ROOT / "jobs", tmp_path_factory.mktemp("project") / "jobs")).parent
+
+
+def generate_job(cluster: Multinode, store: Store, generator: str, *options: str) -> list[str]:
+    """`ray job submit` of jobs/generate.py from the project's folder."""
+    job = ["python", "jobs/generate.py", "--generator", generator, "--out", f"{store.uri}/data", *options]
+    return [str(BIN / "ray"), "job", "submit", "--address", cluster.address, "--working-dir", ".", "--", *job]
+
+
+@pytest.fixture(scope="module")
+def generated(cluster: Multinode, store: Store, project: Path, trained, tiny_generator: str) -> str:
     """What `ray job submit` of jobs/generate.py told; the lost node has been replaced, and one is lost again."""
     cluster.wait(nodes=2)
-    options = ["--generator", tiny_generator, "--out", f"{store.uri}/data", "--count", "3000", "--actors", "2"]
-    job = ["python", "generate.py", *options, "--set", "generate.shard_size=20"]
-    command = [str(BIN / "ray"), "job", "submit", "--address", cluster.address, "--working-dir", ".", "--", *job]
-    running = cluster.submit(command, ROOT / "jobs")
+    options = ["--count", "1500", "--actors", "2", "--set", "generate.shard_size=20", "--json"]
+    running = cluster.submit(generate_job(cluster, store, tiny_generator, *options), project)
     data = store.child("data")
     return lose_a_node(cluster, running, lambda: len(data.list("commits/")) >= 3, "MapWorker")
 
@@ -119,15 +142,37 @@ def swept(cluster: Multinode, store: Store, generated: str, tiny_generator: str,
     return lose_a_node(cluster, running, lambda: len(ended_trials(sweep)) >= 3, "ImplicitFunc")
 
 
-def test_a_pretraining_outlives_a_node(trained: str):
-    assert "it goes on when this command ends" in trained and "ray job stop" in trained
-    assert "FD " in trained and "succeeded" in trained
+def test_a_pretraining_outlives_a_node(trained: tuple[str, list[int], list[dict]]):
+    told, _, history = trained
+    assert "it goes on when this command ends" in told and "ray job stop" in told
+    assert "FD " in told and "succeeded" in told
+    assert history[-1]["kimg"] == pytest.approx(RECIPE["pretrain"]["kimg"])
+
+
+def test_an_elastic_run_goes_on_with_the_workers_that_are_left(trained, undisturbed_training: dict):
+    """As one that nothing disturbs, over fifty steps; then rounding, which training makes grow, is more than 1e-3."""
+    _, counts, history = trained
+    assert counts == [1, 1]
+    ours, theirs = numbers({"history": history}), numbers(undisturbed_training)
+    assert [row["kimg"] for row in ours] == [row["kimg"] for row in theirs]
+    for our, their in zip(ours[:10], theirs[:10], strict=True):
+        assert our == pytest.approx(their, rel=1e-3, abs=1e-3)
 
 
 def test_a_generation_outlives_a_node(generated: str, store: Store):
     data = store.child("data")
-    assert read_manifest(data)["count"] == 3000
+    assert read_manifest(data)["count"] == 1500
     assert verify(data) == []
+    made = next(json.loads(line) for line in generated.splitlines() if line.startswith("{"))
+    assert made["count"] == 1500 and made["rendered"] == 1500
+
+
+def test_a_job_of_bad_input_fails_in_one_line(cluster: Multinode, store: Store, project: Path, tiny_generator: str):
+    job = cluster.submit(generate_job(cluster, store, tiny_generator, "--count", "0"), project)
+    told, _ = job.communicate(timeout=PATIENCE_S)
+    assert job.returncode != 0
+    assert "flexpose generate: generate options: count: should be" in told
+    assert "Traceback" not in told
 
 
 def test_a_sweep_outlives_a_node(swept: str, store: Store):
@@ -139,9 +184,9 @@ def test_a_sweep_outlives_a_node(swept: str, store: Store):
 
 
 def test_no_secret_is_in_any_log_job_or_object(
-    cluster: Multinode, store: Store, trained: str, generated: str, swept: str
+    cluster: Multinode, store: Store, trained: tuple, generated: str, swept: str
 ):
-    told = trained + generated + swept + cluster.ask("/api/jobs/")
+    told = trained[0] + generated + swept + cluster.ask("/api/jobs/")
     objects = {key: store.get(key) for key in store.list()}
     assert len(objects) > 10 and "submission_id" in told
     for secret in (CANARY, TOKEN):

@@ -71,6 +71,7 @@ def test_a_method_gives_poses_by_seed_and_leaves_the_networks_as_they_are(given:
     assert learned.size == stored_bytes(learned.tensors) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if "seed" in {f.name for f in fields(m.settings)}])
 def test_another_seed_learns_something_else(given: Given, name: str):
     one, other = (learn(given, name, seed=seed).sample(20, 5) for seed in (0, 1))
@@ -176,6 +177,7 @@ def test_its_loss_falls(given: Given, name: str, changes: dict):
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["all", "upper", "low-rank"])
 def test_images_come_closer_to_the_shots(given: Given, changed: str):
     """An untrained generator draws grey; against a discriminator it learns at least how dark the shots' images are."""

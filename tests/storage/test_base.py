@@ -62,6 +62,7 @@ def test_a_store_travels_between_processes_without_its_client(store: Store):
     assert b"nothing" not in pickle.dumps(store), "the secret key"
 
 
+@pytest.mark.slow
 def test_listing_spans_pages(s3_uri: str):
     store = open_store(s3_uri)
     with ThreadPoolExecutor(8) as pool:

@@ -98,6 +98,7 @@ def test_the_penalty_comes_every_few_steps_and_is_the_gradient_s_square():
     assert found == pytest.approx(gradient.square().sum().item() / 8, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_larger_penalty_keeps_the_discriminator_flatter():
     flat, steep = trainer(r1_gamma=50.0, lr=0.01), trainer(r1_gamma=0.0, lr=0.01)
     for t in (flat, steep):
@@ -257,6 +258,7 @@ def run_workers(world, steps, **settings):
     return means, workers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pose_from_kimg", [0.032, 80])
 def test_two_workers_train_what_one_trains(pose_from_kimg):
     settings = {"batch": 16, "r1_every": 2, "augment_target": 0.0, "pose_from_kimg": pose_from_kimg}

@@ -77,6 +77,7 @@ def test_a_missing_generator_is_named(tmp_path):
         adapt(str(tmp_path / "nowhere"), SHOTS, QUICK, str(tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_a_long_history_is_thinned_out(tiny_generator, tmp_path):
     config = QUICK.model_copy(update={"steps": 2 * HISTORY_ROWS + 1, "batch": 2, "loss": "energy", "layers": (1,)})
     history = adapt(tiny_generator, SHOTS, config, str(tmp_path))["history"]

@@ -52,6 +52,7 @@ def test_memory_holds_what_is_known_and_grows_with_the_batch(found):
     assert "cost" not in larger
 
 
+@pytest.mark.slow
 def test_a_worker_is_probed_with_its_share():
     shared = plan(recipe(batch=32, workers=[1, 2]))
     assert (shared["workers"], shared["batch"]) == (2, 16)

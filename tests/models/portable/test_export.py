@@ -46,7 +46,7 @@ def adapted(tiny_generator, tmp_path_factory) -> str:
     return uri
 
 
-@pytest.fixture(scope="module", params=["onnx", "torchscript"])
+@pytest.fixture(scope="module", params=[pytest.param("onnx", marks=pytest.mark.slow), "torchscript"])
 def exported(request, adapted, tmp_path_factory) -> tuple[Store, dict]:
     """Where ``adapted`` was exported to, and the card."""
     out = str(tmp_path_factory.mktemp(request.param))

@@ -170,6 +170,7 @@ def test_a_file_without_a_complete_person_is_refused(write):
         read_coco(write([unlabel(person(i), "nose") for i in range(2)]))
 
 
+@pytest.mark.slow
 def test_the_real_set_gives_its_published_number_of_persons_within_seconds(real_data):
     start = time.monotonic()
     poses, report = read_coco(real_data / "coco2017_keypoints" / "person_keypoints_train2017.json.gz")

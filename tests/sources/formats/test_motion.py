@@ -189,6 +189,7 @@ CMU_FRAMES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "frames", "clips"),
     [
