@@ -142,6 +142,11 @@ def swept(cluster: Multinode, store: Store, generated: str, tiny_generator: str,
     return lose_a_node(cluster, running, lambda: len(ended_trials(sweep)) >= 3, "ImplicitFunc")
 
 
+def test_the_script_brings_up_a_head_and_two_nodes(cluster: Multinode):
+    assert len(cluster.wait(nodes=2)) == 2
+    assert "ray_version" in cluster.ask("/api/version")
+
+
 def test_a_pretraining_outlives_a_node(trained: tuple[str, list[int], list[dict]]):
     told, _, history = trained
     assert "it goes on when this command ends" in told and "ray job stop" in told
