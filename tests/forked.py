@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from collections import deque
@@ -141,6 +142,7 @@ def _start_worker(store: Store, others: Iterable[Connection]) -> Connection:
 
 def _work(connection: Connection, inherited: list[Connection], uri: str) -> None:
     """What an actor of Ray Data does, by its own class."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the command's own handler would have it tell of an interrupt
     for other in inherited:
         other.close()  # or nobody would hear of the driver's death
     stage = SampleAndCommit(uri, "cpu")

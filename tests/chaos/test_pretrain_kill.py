@@ -1,4 +1,4 @@
-"""SIGKILL of a training worker, and of the command: the run ends with the very losses of an undisturbed one."""
+"""SIGKILL of a training worker, and of the command with its worker: the run ends with the very losses of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -62,11 +62,13 @@ def test_a_command_that_is_killed_continues_when_repeated(
             assert driver.runs(), f"ended by itself: {driver.told}"
             time.sleep(0.02)
         workers = workers_among(psutil.Process().children(recursive=True))
+        for worker in workers:
+            worker.kill()  # or it would hear of the driver's death, and write a last checkpoint
     finally:
         driver.kill()
     assert len(workers) == 1
     end = time.monotonic() + 60
-    while workers_among(workers):
+    while workers_among(psutil.Process().children(recursive=True)):
         assert time.monotonic() < end, "a worker outlived the command that started it"
         time.sleep(0.1)
     assert not store.exists("pretrain.json"), "not killed in the middle"
