@@ -1,4 +1,4 @@
-"""SIGKILL of a training worker, and of the command with its worker: the run ends with the very losses of an undisturbed one."""
+"""SIGKILL of a training worker, and of a command with its worker: the run ends with the undisturbed losses."""
 
 from __future__ import annotations
 
