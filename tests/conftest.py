@@ -125,7 +125,7 @@ def radosgw_uri(radosgw: Radosgw, monkeypatch) -> str:
     return f"s3://{bucket}/some/place"
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def store(request, tmp_path) -> Store:
     """The same empty store as a folder and as a bucket of a simulated server; tests/storage has a real server too."""
     return open_store(tmp_path / "store" if request.param == "folder" else request.getfixturevalue("s3_uri"))

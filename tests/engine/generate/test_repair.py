@@ -24,7 +24,7 @@ def made(tiny_generator: str, tmp_path_factory) -> dict[str, bytes]:
     return {key: store.get(key) for key in store.list() if not key.startswith("log/")}
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def data_set(request, made: dict[str, bytes], tmp_path) -> Store:
     """A copy to be damaged, where the workers of the session's Ray reach it."""
     store = open_store(tmp_path / "store" if request.param == "folder" else request.getfixturevalue("s3_uri"))

@@ -109,6 +109,7 @@ def test_nothing_of_this_machine_is_in_the_files(exported):
         assert place.encode() not in content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", ["onnx"], indirect=True)  # types in TorchScript are numbered within a process
 def test_onnx_is_the_same_bytes_again_and_names_its_model(exported, adapted):
     store, card = exported
