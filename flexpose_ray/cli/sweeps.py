@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flexpose_ray.cli.outcome import Outcome
 from flexpose_ray.errors import ConfigError
+from flexpose_ray.text_table import text_table
 
 SHOWN = 12  # groups in the table
 
@@ -83,8 +84,7 @@ def format_summary(found: dict) -> str:
         cells = [f"{group['mean'][n]:.4f}" + (f" ± {group['sd'][n]:.4f}" if group["sd"][n] else "") for n in names]
         mark = "*" if group["trials"] in on_front else ">" if group is found["groups"][0] and not on_front else ""
         table.append([mark, *cells, str(len(group["trials"])), point_text(group["point"])])
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines += ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
+    lines.append(text_table(table, "l" * len(table[0])))
     if len(found["groups"]) > SHOWN:
         lines.append(f"and {len(found['groups']) - SHOWN:,} more points in trials.parquet")
     if on_front:

@@ -10,6 +10,7 @@ from flexpose_ray.errors import WeightsError
 from flexpose_ray.judging.metrics import frechet_distance
 from flexpose_ray.models.generators import load_sampler
 from flexpose_ray.storage.base import Store, read_json
+from flexpose_ray.text_table import text_table
 
 FD_POSES = 5000  # compared with the shots
 
@@ -95,4 +96,4 @@ def format_show(shown: dict[str, Any]) -> str:
         device = "GPU" if cost["gpu_s_per_million"] else "CPU"
         spent = cost[f"{device.lower()}_s_per_million"]
         lines += [("cost", f"{cost['poses_s']:,.0f} poses/s, {spent:,.0f} {device}-seconds a million")]
-    return "\n".join(f"{name:12} {text}" for name, text in lines)
+    return text_table(lines, "ll")

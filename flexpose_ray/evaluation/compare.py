@@ -11,6 +11,7 @@ from flexpose_ray.methods.guidance import both_sides
 from flexpose_ray.methods.keypoint import source_as_is
 from flexpose_ray.methods.registry import METHODS
 from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.text_table import text_table
 
 YOURS = "your data set"
 PAR = 0.05  # FDs closer than this share of the better one count as equal
@@ -123,11 +124,8 @@ def format_table(result: dict) -> str:
     for label, row in rows:
         marks = (">" if label == YOURS else " ") + ("*" if row["fd"] == best else " ")
         lines.append([f"{marks} {label}", *(COLUMNS[key][1].format(row[key]) for key in keys)])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [f"{name:<{widths[0]}}" + "".join(f"  {c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))
-            for name, *cells in lines]  # fmt: skip
-    text.append(f"\n{result['count']:,} poses a side. > {YOURS}, * best FD.")
-    return "\n".join([*text, result["verdict"], *(f"Note: {note}" for note in result["notes"])])
+    legend = f"\n{result['count']:,} poses a side. > {YOURS}, * best FD."
+    return "\n".join([text_table(lines), legend, result["verdict"], *(f"Note: {note}" for note in result["notes"])])
 
 
 def _verdict(result: dict) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import crop
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15, SKELETONS
+from flexpose_ray.text_table import text_table
 
 JointMap = dict[str, tuple[str, ...]]  # skeleton joint, in storage order -> the source's joints whose mean it is
 
@@ -50,8 +51,7 @@ class ReadReport:
         rows += [(f"  dropped: {reason}", count) for reason, count in self.dropped.items()]
         rows += [("poses kept", self.kept), ("  from groups", self.groups)]
         rows += [(f"  label: {label or '(none)'}", count) for label, count in self.labels.items()]
-        wide = max(len(text) for text, _ in rows)
-        return "\n".join([self.source] + [f"{text:<{wide}}  {count:>9,}" for text, count in rows])
+        return f"{self.source}\n{text_table([(text, f'{count:,}') for text, count in rows])}"
 
 
 def unpacked(path: Path) -> bytes:

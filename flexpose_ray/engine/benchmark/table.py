@@ -7,6 +7,7 @@ import numpy as np
 from flexpose_ray.config.benchmark import BenchmarkRecipe
 from flexpose_ray.judging.scores import FLOOR_TITLE
 from flexpose_ray.methods.registry import METHODS, OURS
+from flexpose_ray.text_table import text_table
 
 PAPER = "flexpose"
 PAPERS_RIVALS = ("finetune", "freezed", "adagan", "lora", "lora_4", "lora_convs")  # what the paper says it beats
@@ -142,10 +143,7 @@ def format_benchmark(table: dict) -> str:
     parts = []
     for pair in table["pairs"]:
         head, lines = grid(pair)
-        widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-        text = [f"{cells[0]:<{widths[0]}}" + "".join(f"  {c:>{w}}" for c, w in zip(cells[1:], widths[1:], strict=True))
-                for cells in (head, *lines)]  # fmt: skip
-        parts.append("\n".join([_caption(table, pair), "", *text, "", *pair["says"]]))
+        parts.append("\n".join([_caption(table, pair), "", text_table([head, *lines]), "", *pair["says"]]))
     return "\n\n".join(parts)
 
 

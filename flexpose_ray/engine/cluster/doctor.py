@@ -19,6 +19,7 @@ from packaging.version import Version
 from flexpose_ray.engine.cluster.storage_checks import storage_checks
 from flexpose_ray.engine.runtime.session import OBJECT_STORE_BYTES, ray_session
 from flexpose_ray.errors import FlexPoseError
+from flexpose_ray.text_table import text_table
 
 HOLES = {  # package -> first version without them, what they are called
     "ray": ("2.54", "CVE-2026-27482"),
@@ -63,13 +64,12 @@ def diagnose(storage: str | None = None, address: str | None = None) -> list[Che
 
 def format_checks(checks: list[Check]) -> str:
     """The checks as lines, with the way out below each that is not well."""
-    width = max(len(check.name) for check in checks)
-    lines = []
+    rows = []
     for check in checks:
-        lines.append(f"{check.status:4}  {check.name:{width}}  {check.found}")
+        rows.append((check.status, check.name, check.found))
         if check.way_out:
-            lines.append(f"{'':4}  {'':{width}}  -> {check.way_out}")
-    return "\n".join(lines)
+            rows.append(("", "", f"-> {check.way_out}"))
+    return text_table(rows, "lll")
 
 
 def version_check(name: str, found: str, needed: Requirement | None) -> Check:

@@ -27,6 +27,7 @@ from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.text_table import text_table
 from flexpose_ray.training.beta import beta_step
 from flexpose_ray.training.gan import GanTrainer
 
@@ -119,8 +120,7 @@ def format_plan(found: dict) -> str:
     ]
     if "cost" in found:
         rows.append(("cost", f"{found['cost']:.2f}"))
-    wide = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{wide}}  {value}" for name, value in rows)
+    return text_table(rows, "ll")
 
 
 @contextmanager
