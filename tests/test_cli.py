@@ -220,8 +220,8 @@ def test_bad_recipes_are_refused(capsys, command: str, told: list[str]):
         (f"{ADAPT} in/nowhere.parquet", ["in/nowhere.parquet: is not there"]),
         (f"{ADAPT} table:in/two.npz --layers 9", ["style layers 1 to 5"]),
         (f"{ADAPT} table:in/two.npz --layers 0", ["adapt options: layers.0"]),
-        (f"{ADAPT} table:in/two.npz --layers three", ["--layers: 'three' is no list of layers"]),
-        (f"{ADAPT} table:in/two.npz --paper --config quickstart", ["--paper: goes not together with --config"]),
+        (f"{ADAPT} table:in/two.npz --layers three", ["--layers: 'three' is not a list of layers"]),
+        (f"{ADAPT} table:in/two.npz --paper --config quickstart", ["--paper: cannot be combined with --config"]),
         (f"{ADAPT} table:in/two.npz --set generate.count=5", ["--set generate: has no effect here", "adapt.KEY"]),
         (f"{ADAPT} table:in/two.npz --generator in/damaged", ["is damaged: its hash differs"]),
         (f"{ADAPT} table:in/two.npz --generator builtin:nope", ["builtin:nope: no such shipped generator"]),
@@ -552,7 +552,7 @@ def test_ctrl_c_says_how_to_go_on():
         finally:
             process.kill()
     assert (process.returncode, out) == (130, "")
-    assert err.endswith("flexpose adapt: stopped; the same command goes on from here\n") and "Traceback" not in err
+    assert err.endswith("flexpose adapt: stopped; the same command continues from here\n") and "Traceback" not in err
 
 
 def test_only_results_reach_standard_output(capsys, monkeypatch):
@@ -571,7 +571,7 @@ def test_what_ray_lost_is_told_and_a_fault_of_ours_is_shown(capsys, monkeypatch)
     monkeypatch.setattr("flexpose_ray.engine.generate.run.generate", fail)
     error = NodeDiedError("node 17 is gone\nand with it its actors")
     assert main(shlex.split(f"{GENERATE} --out new")) == 2
-    assert capsys.readouterr().err.startswith("flexpose generate: Ray: node 17 is gone and with it its actors (see to")
+    assert capsys.readouterr().err.startswith("flexpose generate: Ray: node 17 is gone and with it its actors (check")
     error = RayTaskError("sample", "Traceback ...", TypeError("two arguments"))
     with pytest.raises(RayTaskError):
         main(shlex.split(f"{GENERATE} --out new"))

@@ -2,8 +2,58 @@
 
 from __future__ import annotations
 
-from flexpose_ray.cli.outcome import Outcome
+import argparse
+
+from flexpose_ray.cli.verb import Outcome, Verbs, add_settings, add_verb
 from flexpose_ray.errors import ConfigError
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add these verbs and their options."""
+    example = "flexpose generate --generator models/mine --count 1000000 --seed 0 --out s3://bucket/mine"
+    sub = add_verb(verbs, generate, "generate", "sample any number of poses to storage", example)
+    add_settings(sub)
+    sub.add_argument("--generator", metavar="URI", help="generator or builtin:coco; a data set that grows has its own")
+    sub.add_argument(
+        "--count", type=int, metavar="N", help="poses in all (default: 20000); with more, a data set grows"
+    )
+    sub.add_argument("--seed", type=int, metavar="S", help="which poses are sampled (default: 0)")
+    sub.add_argument("--out", required=True, metavar="URI", help="folder or s3:// of the data set")
+    gates = ("off", "warn", "drop")
+    sub.add_argument("--gate", choices=gates, help="implausible poses: ignore, count (the default) or replace them")
+    formats = ("png", "webp")
+    sub.add_argument("--images", nargs="?", const="png", choices=formats, help="store skeleton images too, as png")
+    sub.add_argument("--actors", type=int, metavar="K", help="samplers at most (default: one per CPU or GPU)")
+
+    summary = "describe a data set: what it holds, what it cost, what the gate found"
+    _add_verb_on_data_set(verbs, show, "show", summary, "flexpose show data/mine")
+
+    example = "flexpose verify s3://bucket/mine --regenerate 3"
+    sub = _add_verb_on_data_set(verbs, verify, "verify", "hash a data set again; exit 1 if it differs", example)
+    sub.add_argument("--regenerate", type=int, default=0, metavar="K", help="render K random shards again, too")
+
+    summary = "restore damaged or missing shards, byte for byte"
+    _add_verb_on_data_set(verbs, repair, "repair", summary, "flexpose repair data/mine")
+
+    summary = "remove what no manifest names; only while nothing writes there"
+    _add_verb_on_data_set(verbs, gc, "gc", summary, "flexpose gc data/mine --dry-run")
+
+    example = "flexpose export s3://bucket/mine --format coco --out exports/mine"
+    sub = add_verb(verbs, export, "export", "write a data set or a model's networks for other programs", example)
+    sub.add_argument("samples", metavar="URI", help="data set; for onnx and torchscript a model, or builtin:coco")
+    formats = ("coco", "webdataset", "npz", "onnx", "torchscript")
+    sub.add_argument("--format", required=True, choices=formats, help="format to write")
+    sub.add_argument("--out", required=True, metavar="URI", help="folder or s3://; repeat the command to continue")
+    sub.add_argument("--size", type=int, metavar="PX", help="side of canvas and images (default: as stored, or 256)")
+    drawn = "write images, drawn where none are stored"
+    sub.add_argument("--images", action=argparse.BooleanOptionalAction, help=drawn)
+    sub.add_argument("--per-file", type=int, metavar="N", help="poses per tar (10,000) or npz file (1,000,000)")
+
+
+def _add_verb_on_data_set(verbs: Verbs, run, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    sub = add_verb(verbs, run, name, summary, example)
+    sub.add_argument("samples", metavar="URI", help="generated data set")
+    return sub
 
 
 def generate(args) -> Outcome:

@@ -42,7 +42,7 @@ def test_show_lists_the_best_first(capsys, swept: str):
     assert status == 0 and "6 done" in out
     lines = [line for line in out.splitlines() if "layers" in line]
     assert "layers 1+3" in lines[0] and "0.3200 ± 0.0141" in lines[0]
-    assert "in 1 of 2 seeds: no more than seeds make of it" in out
+    assert "in 1 of 2 seeds: within what seeds alone change" in out
     found = json.loads(told(capsys, "sweep", "show", swept, "--json")[1])
     assert found["best"]["point"] == {"adapt.layers": [1, 3]}
 
@@ -72,7 +72,7 @@ def test_best_writes_a_recipe_and_its_model(capsys, swept: str, tmp_path: Path):
         ("sweep best .", "no sweep here (no sweep.json)"),
         ("sweep quickstart somewhere", "quickstart: expected show or best"),
         ("sweep quickstart", "quickstart: sweep: Field required"),
-        ("sweep sweep_quick --out x", "--out: goes with best"),
+        ("sweep sweep_quick --out x", "--out: is for best alone"),
         ("sweep show . --set a.b=1", "takes no settings"),
         ("sweep sweep_quick --set sweep.space={adapt.ler:[1]}", "adapt.ler"),
         ("sweep sweep_quick --set sweep.space.adapt=1", "adapt: give a list"),

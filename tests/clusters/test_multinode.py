@@ -120,7 +120,7 @@ def swept(cluster: Multinode, store: Store, generated: str, tiny_generator: str,
 
 
 def test_a_pretraining_outlives_a_node(trained: str):
-    assert "it goes on when this command ends" in trained and "ray job stop" in trained
+    assert "it keeps running when this command ends" in trained and "ray job stop" in trained
     assert "FD " in trained and "succeeded" in trained
 
 
