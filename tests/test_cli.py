@@ -469,7 +469,7 @@ def test_many_targets_of_which_one_fails(capsys, ray_cluster):
         ("export in/generator --format onnx --out new", "would write the networks of in/generator"),
         (
             "import in/file --networks in/generator/model.json --source table:in/good.npz --out new",
-            "would make a model of in/file and 60 source poses in new",
+            "would make a model from in/file and 60 source poses in new",
         ),
         (f"{PIPELINE} --storage new", "12 shots, 160 held-out poses, 20,000 to sample"),
     ],

@@ -29,10 +29,11 @@ from flexpose_ray.dataset.manifest import (
 )
 from flexpose_ray.dataset.shards import shard_schema
 from flexpose_ray.engine.generate.stages import DrawAndCommit, SampleAndCommit, SampleShard
+from flexpose_ray.engine.runtime.errors import ours_within
 from flexpose_ray.engine.runtime.memory import KEEP_ENV
 from flexpose_ray.engine.runtime.progress import ProgressLine
 from flexpose_ray.engine.runtime.session import LEAST_CPUS, ray_session
-from flexpose_ray.errors import ConfigError, FlexPoseError, StorageError
+from flexpose_ray.errors import ConfigError, StorageError
 from flexpose_ray.models.generators import copy_model, load_sampler
 from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.pose.alpha import Alpha
@@ -203,7 +204,7 @@ def _run_stages(store: Store, missing: list[ShardId], pools: Pools) -> Iterator[
         try:
             yield from done.iter_batches(batch_size=None, prefetch_batches=0)
         except RayError as error:
-            raise _own_error(error) or error from None
+            raise ours_within(error) or error from None
 
 
 def _stage(
@@ -257,10 +258,3 @@ def _cpus() -> tuple[int, int]:
     cpus = int(ray.cluster_resources().get("CPU", 0))
     alone = sum(node["Alive"] for node in ray.nodes()) == 1
     return cpus, min(cpus, os.cpu_count() or 1) if alone else cpus
-
-
-def _own_error(error: BaseException | None) -> FlexPoseError | None:
-    """The error of ours inside one of Ray's, which wraps what an actor raises."""
-    while error is not None and not type(error).__module__.startswith("flexpose_ray"):
-        error = getattr(error, "cause", None) or error.__cause__
-    return error

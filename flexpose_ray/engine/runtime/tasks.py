@@ -1,4 +1,4 @@
-"""Many independent pieces of work, a Ray task each."""
+"""Many independent pieces of work, each as a Ray task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flexpose_ray.engine.runtime.memory import KEEP_ENV
 from flexpose_ray.engine.runtime.metrics import TASKS
 
 PER_GPU = 4  # tasks that share a GPU: the networks are small
-RETRIES = 3  # of a task whose worker or node dies
+RETRIES = 3  # of a task whose worker or node died
 
 Job = TypeVar("Job")
 
@@ -19,13 +19,16 @@ Job = TypeVar("Job")
 def run_tasks(
     function: Callable[..., Any], jobs: list[tuple[Job, tuple]], at_once: int | None = None
 ) -> Iterator[tuple[Job, ray.ObjectRef]]:
-    """Run ``function(*arguments)`` for every (job, arguments), a core each and a share of a GPU where there are any.
+    """Run ``function(*arguments)`` for every (job, arguments), each on a core and a share of a GPU if there are any.
 
-    Without ``at_once`` all are asked for at once, so that a cluster that can grow does. What still runs is cancelled
-    when the iterator is closed.
+    Args:
+        function: what to run; module-level.
+        jobs: what to call each result, and the arguments that lead to it.
+        at_once: tasks at a time; by default all, so that a cluster that can grow does.
 
     Yields:
-        Every job with the reference of its result, as they end; getting it may raise.
+        Every job with the reference of its result, as they end; getting it may raise. Closing the iterator cancels the
+        tasks that still run.
     """
     gpus = ray.cluster_resources().get("GPU", 0)
     resources = {"num_cpus": 1, "num_gpus": 1 / PER_GPU if gpus else 0, "max_retries": RETRIES}
@@ -46,6 +49,6 @@ def run_tasks(
 
 
 def why_lost(error: Exception) -> str:
-    """What is told of a task that Ray could not bring to an end."""
+    """The reason why Ray gave up on a task, as one line."""
     reason = str(error).strip().splitlines()[0]
-    return f"its worker died {RETRIES + 1} times, perhaps for want of memory: {reason}"
+    return f"its worker died {RETRIES + 1} times, perhaps for lack of memory: {reason}"

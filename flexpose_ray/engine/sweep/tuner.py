@@ -21,10 +21,10 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from flexpose_ray.engine.runtime.errors import innermost
 from flexpose_ray.engine.runtime.metrics import TASKS
 from flexpose_ray.engine.sweep.results import Row, ended_trials, write_row
 from flexpose_ray.engine.sweep.search import Points
-from flexpose_ray.engine.train.failures import innermost
 from flexpose_ray.errors import FlexPoseError, TrainingError
 from flexpose_ray.storage.base import Store
 

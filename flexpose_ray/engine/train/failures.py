@@ -11,7 +11,8 @@ import torch
 from ray.exceptions import RayError
 
 from flexpose_ray.config import PretrainConfig
-from flexpose_ray.errors import FlexPoseError, TrainingError
+from flexpose_ray.engine.runtime.errors import errors_within, innermost
+from flexpose_ray.errors import TrainingError
 
 HINT = "repeat the command when that is mended: it goes on from the last checkpoint"
 NO_MEMORY = (
@@ -22,7 +23,6 @@ NO_MEMORY = (
     "out of memory",
 )  # in RuntimeErrors
 KILLED_FOR_MEMORY = ("running low on memory", "memory pressure")  # in Ray's obituaries
-LINKS = ("cause", "controller_failure", "health_check_failure", "__cause__")  # from an error to the one within
 
 
 def check_losses(losses: dict[str, float], step: int, p: PretrainConfig) -> None:
@@ -63,20 +63,6 @@ def says(error: BaseException, texts: tuple[str, ...]) -> bool:
     return any(text in str(error).lower() for text in texts)
 
 
-def errors_within(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and all that it was made of."""
-    while error is not None:
-        yield error
-        for failure in getattr(error, "worker_failures", {}).values():
-            yield from errors_within(failure)
-        error = next((inner for link in LINKS if (inner := getattr(error, link, None)) is not None), None)
-
-
-def ours_within(error: BaseException) -> FlexPoseError | None:
-    """The error of ours that another one carries, None where there is none."""
-    return next((inner for inner in errors_within(error) if isinstance(inner, FlexPoseError)), None)
-
-
 def killed_for_memory(error: BaseException) -> bool:
     """Whether Ray killed a worker because its node ran out of memory."""
     return any(
@@ -92,10 +78,3 @@ def lost_again_and_again(failures: list[BaseException], p: PretrainConfig) -> Tr
     if killed_for_memory(last):
         return out_of_memory("a node that Ray keeps from running full", p)
     return TrainingError("pretraining", f"failed {len(failures)} times in a row: {innermost(last)}", HINT)
-
-
-def innermost(error: BaseException) -> str:
-    """What is at the bottom of an error, as one line."""
-    *_, last = errors_within(error)
-    lines = [line.strip() for line in str(last).splitlines() if line.strip()]
-    return f"{type(last).__name__}: {lines[0] if lines else ''}"[:300]

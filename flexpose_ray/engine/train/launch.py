@@ -15,9 +15,10 @@ from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from flexpose_ray.config import PretrainConfig, Recipe
+from flexpose_ray.engine.runtime.errors import innermost, ours_within
 from flexpose_ray.engine.runtime.memory import KEEP_ENV
 from flexpose_ray.engine.runtime.signals import TERMINATED
-from flexpose_ray.engine.train.failures import HINT, innermost, killed_for_memory, lost_again_and_again, ours_within
+from flexpose_ray.engine.train.failures import HINT, killed_for_memory, lost_again_and_again
 from flexpose_ray.engine.train.stop import Bell
 from flexpose_ray.engine.train.worker import LEFT, train_worker
 from flexpose_ray.errors import TrainingError
