@@ -15,7 +15,6 @@ import torch
 
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.distance import joint_distance, nearest_distance
-from flexpose_ray.pose.duplicates import duplicates
 from flexpose_ray.pose.limits import PoseLimits
 
 REASONS = ("confidence", "limbs", "angles", "round_trip", "duplicate", "copy")
@@ -101,6 +100,7 @@ class Gate:
         reason_N = np.full(n, -1, np.int8)
         if s.mode == "off" or not n:
             return Verdict(reason_N, nearest_N)
+        from flexpose_ray.pose.duplicates import duplicates  # here: actors that judge nothing need not load scipy
 
         def reject(name: str, bad_N: np.ndarray) -> None:
             reason_N[bad_N & (reason_N < 0)] = REASONS.index(name)
