@@ -46,9 +46,8 @@ def submit(args) -> Outcome:
     words = [args.job, *args.words]
     cluster, words = _take_cluster(args.cluster, words)
     if cluster is None:
-        raise ConfigError(
-            "--cluster", "no cluster named", "as in: flexpose submit VERB ... --cluster clusters/aws-gpu.yaml"
-        )
+        hint = "as in: flexpose submit VERB ... --cluster clusters/aws-gpu.yaml"
+        raise ConfigError("--cluster", "no cluster named", hint)
     if args.dry_run:
         check_words(words)
         text = f"would pack {check_folder(args.working_dir)} and run on {cluster}: flexpose {' '.join(words)}"

@@ -129,9 +129,8 @@ def import_(args) -> Outcome:
     from flexpose_ray.models.portable.foreign import import_generator
 
     card = import_generator(args.weights, args.networks, source, args.out, args.attribution)
-    text = (
-        f"error of beta on source poses {card['beta_error_px']:.2f} px, FD of samples to them {card['fd_source']:.4f}"
-    )
+    error, fd = card["beta_error_px"], card["fd_source"]
+    text = f"beta's error on the source poses {error:.2f} px, FD of samples to them {fd:.4f}"
     return 0, card, f"{text}\nmodel: {card['uri']}"
 
 

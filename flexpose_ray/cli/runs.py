@@ -67,7 +67,7 @@ def pipeline(args) -> Outcome:
         inputs, store = check_inputs(recipe), open_store(args.storage).child(run_key(recipe))
         work = f"{len(inputs.shots)} shots, {len(inputs.held):,} held-out poses, {recipe.generate.count:,} to sample"
         if isinstance(recipe, SweepRecipe):
-            trials = f"would try {recipe.sweep.count} points of {recipe.name} and go on with the best: {work}"
+            trials = f"would try {recipe.sweep.count} points of {recipe.name} and continue with the best: {work}"
             return 0, recipe.model_dump(mode="json"), trials
         does = "has run" if finished(store) else "would run"
         return 0, recipe.model_dump(mode="json"), f"{does} {recipe.name} in {store.uri}: {work}"

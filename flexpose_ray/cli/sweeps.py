@@ -5,9 +5,6 @@ from __future__ import annotations
 from flexpose_ray.cli.inputs import recipe_name
 from flexpose_ray.cli.verb import Outcome, Verbs, add_recipe, add_verb
 from flexpose_ray.errors import ConfigError
-from flexpose_ray.text_table import text_table
-
-SHOWN = 12  # groups in the table
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -52,6 +49,7 @@ def _run(args) -> Outcome:
         text = f"would run {s.count:,} trials over {s.over} in {place}: {s.algorithm} of {keys}{text}"
         return 0, recipe.model_dump(mode="json"), text
     from flexpose_ray.engine.runtime.progress import ProgressLine
+    from flexpose_ray.engine.sweep.table import format_summary
     from flexpose_ray.report.sweep import write_sweep_report
     from flexpose_ray.storage.open import open_store
 
@@ -63,6 +61,7 @@ def _run(args) -> Outcome:
 def _show(args) -> Outcome:
     from flexpose_ray.engine.sweep.results import read_rows, summarise
     from flexpose_ray.engine.sweep.run import load_swept
+    from flexpose_ray.engine.sweep.table import format_summary
     from flexpose_ray.storage.open import open_store
 
     store = open_store(args.uri)
@@ -82,45 +81,3 @@ def _best(args) -> Outcome:
     lines = StageLines()
     done = write_best(args.uri, args.out, lambda row: lines("adapt", row))
     return 0, done, f"recipe: {done['recipe']}\nmodel: {done['model']}"
-
-
-def format_summary(found: dict) -> str:
-    """The summary of a sweep as aligned text: the best points first, with the spread over seeds."""
-    from flexpose_ray.config.sweep import point_text
-
-    counts = ", ".join(f"{n:,} {status}" for status, n in found["trials"].items() if n)
-    lines = [f"{found['uri']}", f"trials: {counts or 'none'}; {found['trial_seconds']:,.0f} s of trials"]
-    names, on_front = found["objectives"], [group["trials"] for group in found["front"]]
-    table = [["", *names, "trials", ""]]
-    for group in found["groups"][:SHOWN]:
-        cells = [f"{group['mean'][n]:.4f}" + (f" ± {group['sd'][n]:.4f}" if group["sd"][n] else "") for n in names]
-        mark = "*" if group["trials"] in on_front else ">" if group is found["groups"][0] and not on_front else ""
-        table.append([mark, *cells, str(len(group["trials"])), point_text(group["point"])])
-    lines.append(text_table(table, "l" * len(table[0])))
-    if len(found["groups"]) > SHOWN:
-        lines.append(f"and {len(found['groups']) - SHOWN:,} more points in trials.parquet")
-    if on_front:
-        lines.append("* no other point is better in one objective and at least as good in all")
-    lines += [f"trial {failure['trial']}: {failure['error']}" for failure in found["failures"][:SHOWN]]
-    name = found["objectives"][0].upper().replace("MMD2", "MMD^2")
-    return "\n".join([*lines, *(lead_text(race, name) for race in found["winners"] if race["second"])])
-
-
-def lead_text(race: dict, name: str) -> str:
-    """How far the best point of a race is ahead of the next, in words.
-
-    Args:
-        race: one of the ``winners`` of a sweep.
-        name: of the objective.
-    """
-    from flexpose_ray.config.sweep import point_text
-
-    second, best = race["second"], point_text(race["best"]["point"])
-    if not second["seeds"]:
-        return f"{best} is first; no seed was tried with both it and the next point."
-    error = f" ± {second['error']:.4f} (standard error)" if second["error"] is not None else ""
-    text = f"{best} is ahead of {point_text(second['point'])} by {name} {second['ahead']:.4f}{error}"
-    text += f", in {second['wins']} of {second['seeds']} seeds"
-    if second["error"] is None:
-        return f"{text}: one seed proves little."
-    return f"{text}{'' if second['ahead'] > 2 * second['error'] else ': within what seeds alone change'}."
