@@ -29,7 +29,7 @@ from flexpose_ray.dataset.manifest import (
 )
 from flexpose_ray.dataset.shards import shard_schema
 from flexpose_ray.engine.generate.stages import DrawAndCommit, SampleAndCommit, SampleShard
-from flexpose_ray.engine.runtime.errors import ours_within
+from flexpose_ray.engine.runtime.errors import flexpose_error_within
 from flexpose_ray.engine.runtime.memory import KEEP_ENV
 from flexpose_ray.engine.runtime.progress import ProgressLine
 from flexpose_ray.engine.runtime.session import LEAST_CPUS, ray_session
@@ -204,7 +204,7 @@ def _run_stages(store: Store, missing: list[ShardId], pools: Pools) -> Iterator[
         try:
             yield from done.iter_batches(batch_size=None, prefetch_batches=0)
         except RayError as error:
-            raise ours_within(error) or error from None
+            raise flexpose_error_within(error) or error from None
 
 
 def _stage(

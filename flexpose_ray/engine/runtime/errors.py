@@ -20,14 +20,14 @@ def errors_within(error: BaseException | None) -> Iterator[BaseException]:
         error = next((inner for link in LINKS if (inner := getattr(error, link, None)) is not None), None)
 
 
-def ours_within(error: BaseException | None) -> FlexPoseError | None:
+def flexpose_error_within(error: BaseException | None) -> FlexPoseError | None:
     """The error of ours that another one wraps, or None."""
     # Ray's wrapper of a task's error is an instance of that error's class too, with a traceback for its text.
     own = (e for e in errors_within(error) if isinstance(e, FlexPoseError) and not isinstance(e, RayError))
     return next(own, None)
 
 
-def innermost(error: BaseException) -> str:
+def innermost_line(error: BaseException) -> str:
     """The innermost error as one line."""
     *_, last = errors_within(error)
     lines = [line.strip() for line in str(last).splitlines() if line.strip()]

@@ -11,7 +11,7 @@ from flexpose_ray.engine.runtime.memory import KEEP_ENV
 from flexpose_ray.engine.runtime.metrics import TASKS
 
 PER_GPU = 4  # tasks that share a GPU: the networks are small
-RETRIES = 3  # of a task whose worker or node died
+RETRIES = 3  # of a task whose worker or node dies
 
 Job = TypeVar("Job")
 
@@ -49,6 +49,6 @@ def run_tasks(
 
 
 def why_lost(error: Exception) -> str:
-    """The reason why Ray gave up on a task, as one line."""
+    """Why Ray could not complete a task, in a line."""
     reason = str(error).strip().splitlines()[0]
     return f"its worker died {RETRIES + 1} times, perhaps for lack of memory: {reason}"

@@ -21,7 +21,7 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from flexpose_ray.engine.runtime.errors import innermost
+from flexpose_ray.engine.runtime.errors import innermost_line
 from flexpose_ray.engine.runtime.metrics import TASKS
 from flexpose_ray.engine.sweep.results import Row, ended_trials, write_row
 from flexpose_ray.engine.sweep.search import Points
@@ -74,7 +74,7 @@ class Recorder(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
         error = trial.get_error()
-        reason = innermost(error) if error is not None else "no reason given"
+        reason = innermost_line(error) if error is not None else "no reason given"
         self._write(trial, {**trial.last_result, "status": "failed", "error": f"its worker died: {reason}"})
 
     def _write(self, trial: Trial, result: dict) -> None:

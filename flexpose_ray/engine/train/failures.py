@@ -11,7 +11,7 @@ import torch
 from ray.exceptions import RayError
 
 from flexpose_ray.config import PretrainConfig
-from flexpose_ray.engine.runtime.errors import errors_within, innermost
+from flexpose_ray.engine.runtime.errors import errors_within, innermost_line
 from flexpose_ray.errors import TrainingError
 
 HINT = "repeat the command when that is mended: it goes on from the last checkpoint"
@@ -77,4 +77,4 @@ def lost_again_and_again(failures: list[BaseException], p: PretrainConfig) -> Tr
     last = failures[-1]
     if killed_for_memory(last):
         return out_of_memory("a node that Ray keeps from running full", p)
-    return TrainingError("pretraining", f"failed {len(failures)} times in a row: {innermost(last)}", HINT)
+    return TrainingError("pretraining", f"failed {len(failures)} times in a row: {innermost_line(last)}", HINT)

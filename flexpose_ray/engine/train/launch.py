@@ -15,7 +15,7 @@ from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from flexpose_ray.config import PretrainConfig, Recipe
-from flexpose_ray.engine.runtime.errors import innermost, ours_within
+from flexpose_ray.engine.runtime.errors import flexpose_error_within, innermost_line
 from flexpose_ray.engine.runtime.memory import KEEP_ENV
 from flexpose_ray.engine.runtime.signals import TERMINATED
 from flexpose_ray.engine.train.failures import HINT, killed_for_memory, lost_again_and_again
@@ -112,7 +112,7 @@ class Watch(ray.train.UserCallback):
     def after_exception(self, run_context, worker_exceptions) -> None:
         errors = list(worker_exceptions.values())
         for error in errors:
-            if (ours := ours_within(error)) is not None:
+            if (ours := flexpose_error_within(error)) is not None:
                 raise ours
         self.failures.append(next((error for error in errors if killed_for_memory(error)), errors[0]))
         if len(self.failures) > MAX_FAILURES:
@@ -121,7 +121,7 @@ class Watch(ray.train.UserCallback):
 
 def cause(error: ray.train.TrainingFailedError) -> Exception:
     """The error of ours inside Ray's, or one that says in a line what Ray says."""
-    return ours_within(error) or TrainingError("pretraining", f"failed: {innermost(error)}", HINT)
+    return flexpose_error_within(error) or TrainingError("pretraining", f"failed: {innermost_line(error)}", HINT)
 
 
 def _listen(rows: Queue, on_progress: Progress, left: threading.Event) -> None:
