@@ -30,7 +30,7 @@ from flexpose_ray.engine.sweep.results import read_rows
 from flexpose_ray.engine.sweep.search import make_scheduler
 from flexpose_ray.engine.sweep.trial import Report, report_ended
 from flexpose_ray.engine.sweep.tuner import run_missing
-from flexpose_ray.engine.train.launch import default_share
+from flexpose_ray.engine.train.launch import default_resources
 from flexpose_ray.engine.train.run import pretrain, read_recipe_source
 from flexpose_ray.engine.train.tracking import check_trackers
 from flexpose_ray.errors import ConfigError
@@ -81,7 +81,7 @@ def room_for_trainings(recipe: SweepRecipe) -> int:
     Raises:
         ConfigError: not one, or not as many as the sweep wants.
     """
-    share = _share(recipe) or default_share()
+    share = _share(recipe) or default_resources()
     places = sum(_places(node["Resources"], share) for node in ray.nodes() if node["Alive"])
     workers = _workers(recipe)
     fit = places // workers

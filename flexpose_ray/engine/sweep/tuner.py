@@ -24,7 +24,7 @@ from ray.tune.schedulers import TrialScheduler
 from flexpose_ray.engine.runtime.metrics import TASKS
 from flexpose_ray.engine.sweep.results import Row, ended_trials, write_row
 from flexpose_ray.engine.sweep.search import Points
-from flexpose_ray.engine.train.failures import innermost
+from flexpose_ray.engine.train.failures import innermost_line
 from flexpose_ray.errors import FlexPoseError, TrainingError
 from flexpose_ray.storage.base import Store
 
@@ -74,7 +74,7 @@ class Recorder(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info) -> None:
         error = trial.get_error()
-        reason = innermost(error) if error is not None else "no reason given"
+        reason = innermost_line(error) if error is not None else "no reason given"
         self._write(trial, {**trial.last_result, "status": "failed", "error": f"its worker died: {reason}"})
 
     def _write(self, trial: Trial, result: dict) -> None:

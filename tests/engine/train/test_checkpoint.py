@@ -92,7 +92,7 @@ def test_another_run_s_is_refused_and_one_of_an_earlier_version_taken(tmp_path):
     assert last_checkpoint(store, "mine").run is None
     write_checkpoint(store, replace(checkpoint(), run="theirs"))
     assert last_checkpoint(store, "theirs").run == "theirs"
-    with pytest.raises(WeightsError, match="checkpoint of another run, theirs, where mine goes on"):
+    with pytest.raises(WeightsError, match="checkpoint of another run, theirs; this run is mine"):
         last_checkpoint(store, "mine")
 
 

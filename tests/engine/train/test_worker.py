@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from flexpose_ray.config import Recipe, parse
-from flexpose_ray.engine.train import worker as engine
+from flexpose_ray.engine.train import trainer as engine
+from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.judge import Judge
 from flexpose_ray.networks.beta import Beta
-from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import get_skeleton
 
@@ -61,7 +61,7 @@ def recipe(skeleton: str, size: int, channels: int) -> Recipe:
     pretrain = {
         "alpha": {"size": size, "channels": channels},
         "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 256, "most": 8},
-        "batch": 4, "pose_from_kimg": 0, "eval_samples": 64,
+        "batch": 4, "bf16": False, "pose_from_kimg": 0, "eval_samples": 64,
     }  # fmt: skip
     return parse(Recipe, {"name": "tiny", "source": "poses:x", "skeleton": skeleton, "pretrain": pretrain}, "test")
 
@@ -75,14 +75,13 @@ def recipe(skeleton: str, size: int, channels: int) -> Recipe:
 def test_a_step_runs_for_bodies_and_faces_of_every_size_and_colour(skeleton, size, channels):
     r, n = recipe(skeleton, size, channels), get_skeleton(skeleton).n_joints
     poses = PoseSet(np.random.default_rng(0).uniform(0.1, 0.9, (40, n, 2)).astype(np.float32), skeleton)
-    train, held = engine.split_source(r, poses)
-    alpha, beta = Alpha(skeleton, size, channels), Beta(n, channels, width=4)
-    trainer = engine.gan_trainer(r, alpha, beta, train, torch.device("cpu"), False)
+    job, beta = TrainingJob.of(r, poses, torch.device("cpu")), Beta(n, channels, width=4)
+    trainer = engine.gan_trainer(job, beta)
     losses = trainer.step()
     assert {"d_loss", "g_loss", "r1", "pose"} <= set(losses)
     assert all(math.isfinite(value) for value in losses.values())
     assert trainer.finite()
     if size == 32:
-        judge = Judge(beta, train, held, r)
-        assert all(math.isfinite(v) for v in judge.scores(trainer.averaged, alpha).values())
+        judge = Judge(beta, job.train, job.held, r)
+        assert all(math.isfinite(v) for v in judge.scores(trainer.averaged, job.alpha).values())
         assert judge.grid(trainer.averaged).shape == (6 * size, 12 * size, 3)
