@@ -30,7 +30,7 @@ from flexpose_ray.dataset.manifest import newest_manifest
 from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.engine.adapt.one import adapt, check_shots
 from flexpose_ray.engine.generate.run import generate
-from flexpose_ray.engine.sweep.best import sweep_then
+from flexpose_ray.engine.sweep.best import run_to_best
 from flexpose_ray.engine.train.run import pretrain, read_recipe_source
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.evaluation.compare import evaluate
@@ -85,7 +85,7 @@ def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, tell: Tell = lambda
     """
     if isinstance(recipe, SweepRecipe):
         place = open_store(storage).child(sweep_key(recipe)).uri
-        best = sweep_then(recipe, storage, lambda done, total: tell("sweep", {"done": done, "total": total}))
+        best = run_to_best(recipe, storage, lambda done, total: tell("sweep", {"done": done, "total": total}))
         write_sweep_report(open_store(place))
         return run_pipeline(best, storage, tell) | {"sweep": place}
     store = open_store(storage).child(run_key(recipe))

@@ -68,4 +68,4 @@ def test_cells_keep_their_fingerprints(recipe, row, fingerprint):
     digest = "e27129ef0b56d03752358ced1b15855579dbc3f91c08f273e71efd4a4f2ea062"
     wanted = read_recipe(BenchmarkRecipe, recipe)
     cell = Cell.of(wanted.pairs[0], digest, row, wanted.methods[row], 1, wanted.count)
-    assert (cell.make, cell.key) == (fingerprint, f"cells/{wanted.pairs[0].name}/{row}-1.json")
+    assert (cell.fingerprint, cell.key) == (fingerprint, f"cells/{wanted.pairs[0].name}/{row}-1.json")

@@ -8,18 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flexpose_ray.config.sweep import SweepConfig
-from flexpose_ray.engine.sweep.results import (
-    TABLE,
-    ended_trials,
-    front,
-    group_rows,
-    read_rows,
-    summarise,
-    versus,
-    winners,
-    write_row,
-    write_table,
-)
+from flexpose_ray.engine.sweep.results import TABLE, ended_trials, read_rows, write_row, write_table
+from flexpose_ray.engine.sweep.summary import front, group_rows, summarise, versus, winners
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 from tests.engine.sweep.sweeps import made_row

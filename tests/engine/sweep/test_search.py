@@ -8,8 +8,9 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from flexpose_ray.config.sweep import Range, SweepConfig
-from flexpose_ray.engine.sweep.population import step_aside
-from flexpose_ray.engine.sweep.search import Points, Tpe, make_scheduler
+from flexpose_ray.engine.sweep.population import perturb
+from flexpose_ray.engine.sweep.scheduler import make_scheduler
+from flexpose_ray.engine.sweep.search import Points, Tpe
 from tests.engine.sweep.sweeps import made_row
 
 SPACE = {
@@ -87,7 +88,7 @@ def test_a_step_aside_stays_in_the_space():
         value = dimension.draw(rng) if isinstance(dimension, Range) else dimension[0]
         seen = []
         for _ in range(100):
-            value = step_aside(dimension, value, rng)
+            value = perturb(dimension, value, rng)
             seen.append(str(value))
             if isinstance(dimension, Range):
                 low, high = dimension.bounds
