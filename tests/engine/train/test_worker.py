@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from flexpose_ray.config import Recipe, parse
+from flexpose_ray.config import PretrainConfig, Recipe, parse
 from flexpose_ray.engine.train import trainer as engine
 from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.judge import Judge
+from flexpose_ray.engine.train.worker import Schedule
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import get_skeleton
@@ -47,6 +48,22 @@ def test_gathering_keeps_the_workers_order(monkeypatch):
     monkeypatch.setattr(engine.dist, "all_gather", all_gather)
     rows = torch.arange(6.0).view(2, 3).T
     torch.testing.assert_close(engine.gather(rows, 2), torch.cat([rows, rows + 10]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reported", "evaluated"),
+    [
+        ({"report_kimg": 0.02, "eval_kimg": 0.04}, [2, 4, 5, 6, 8, 10, 12, 13], [5, 10, 13]),
+        ({"report_kimg": 1, "eval_kimg": 1}, [13], [13]),
+        ({"report_kimg": 0.001, "eval_kimg": 1}, list(range(1, 14)), [13]),
+    ],
+)
+def test_a_schedule_evaluates_the_last_step_and_reports_all_that_is_evaluated(changes, reported, evaluated):
+    pretrain = PretrainConfig.model_validate({"kimg": 0.1, "batch": 8, **changes})
+    schedule = Schedule.of(pretrain)
+    steps = range(1, schedule.last + 1)
+    assert [step for step in steps if schedule.evaluates_at(step)] == evaluated
+    assert [step for step in steps if schedule.reports_at(step)] == reported
 
 
 @pytest.fixture
