@@ -10,8 +10,6 @@ import hashlib
 import json
 import re
 import struct
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -108,35 +106,6 @@ def check_fits(tensors: dict[str, torch.Tensor], networks: dict[str, torch.nn.Mo
         if odd := sorted(key for key in wanted | found if wanted.get(key) != found.get(key)):
             problem = f"{odd[0]} is {found.get(odd[0], 'missing')}, this run has {wanted.get(odd[0], 'none')}"
             raise WeightsError(where, f"checkpoint of other networks: {problem}", DELETE_HINT)
-
-
-class Background:
-    """Runs pieces of work on a thread, one at a time and in order, while training goes on."""
-
-    def __init__(self):
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
-
-    def submit(self, work: Callable[[], None]) -> None:
-        """Begin ``work`` once the work before has ended; raises what made that fail."""
-        self.wait()
-        self._thread = threading.Thread(target=self._run, args=(work,), name="writer", daemon=True)
-        self._thread.start()
-
-    def wait(self) -> None:
-        """Wait until all work has ended; raises what made it fail."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-
-    def _run(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            self._error = error
 
 
 def _key(step: float) -> str:

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 
 from flexpose_ray.config import Recipe, pretrain_key
-from flexpose_ray.engine.train.checkpoint import Background, Checkpoint, write_checkpoint
+from flexpose_ray.engine.train.background import BackgroundWriter
+from flexpose_ray.engine.train.card import generator_card
+from flexpose_ray.engine.train.checkpoint import Checkpoint, write_checkpoint
 from flexpose_ray.engine.train.failures import diverged
 from flexpose_ray.engine.train.judge import Judge
 from flexpose_ray.engine.train.tracking import Tracker, open_trackers
 from flexpose_ray.models.generators import save_generator
-from flexpose_ray.models.weights import Model
 from flexpose_ray.storage.base import Store
 from flexpose_ray.training.gan import GanTrainer
 
@@ -40,7 +41,7 @@ class Record:
     history: list[dict[str, float]]
     facts: dict
     trackers: list[Tracker] = field(init=False)
-    background: Background = field(init=False, default_factory=Background)
+    background: BackgroundWriter = field(init=False, default_factory=BackgroundWriter)
     saved: float = field(init=False, default_factory=time.monotonic)
 
     def __post_init__(self):
@@ -96,57 +97,3 @@ class Record:
         write_checkpoint(self.store, checkpoint, self.recipe.pretrain.keep)
         for tracker in self.trackers:
             tracker.flush()
-
-
-def generator_card(recipe: Recipe, history: list[dict], facts: dict) -> dict:
-    """What a user wants to know about a generator; the last row of ``history`` is its own."""
-    last = history[-1]
-    attributions = [source.attribution for source in recipe.sources if source.attribution]
-    card = {
-        "command": f"flexpose pretrain {recipe.name}",
-        "attribution": "; ".join(dict.fromkeys(attributions)) or None,
-        "source": recipe.source_name,
-        "kimg": last["kimg"],
-        "fd": last["fd"],
-        "mmd2": last["mmd2"],
-        **facts,
-        "settings": recipe.pretrain.model_dump(mode="json"),
-        "history": [row for row in history if "fd" in row],
-    }
-    if len(recipe.sources) > 1:
-        card["sources"] = [source.model_dump(mode="json") for source in recipe.sources]
-    return card
-
-
-def card_text(model: Model, kimg: float) -> str:
-    """A finished run's generator in words, as Markdown.
-
-    Args:
-        model: the generator as it was saved.
-        kimg: how far the run has trained.
-    """
-    card = model.card
-    rows = [
-        ("FD to held-out poses", f"{card['fd']:.4f} (floor {card['fd_floor']:.4f})"),
-        ("MMD^2 to held-out poses", _figure(card, "mmd2")),
-        ("trained", f"{kimg:g} kimg; this is the generator at {card['kimg']:g} kimg, the best by FD"),
-        ("source", card["source"]),
-        ("poses", f"{card['poses']:,}" if "poses" in card else "unknown"),
-        (
-            "attribution",
-            card["attribution"] or "none given: name the owner of the data before you share it",
-        ),
-        ("beta's error", f"{card['beta_error_px']:.2f} px of {model.config['alpha']['size']}"),
-        ("digest", model.digest),
-        ("made by", f"`{card['command']}`"),
-    ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    settings = "\n".join(f"* {name}: {value}" for name, value in card["settings"].items())
-    return f"# Generator\n\n| | |\n| --- | --- |\n{table}\n\n## Settings\n\n{settings}\n"
-
-
-def _figure(card: dict, name: str) -> str:
-    """A score with its floor; generators of earlier versions have no MMD^2."""
-    if card.get(name) is None:
-        return "not measured"
-    return f"{card[name]:.4f} (floor {card[f'{name}_floor']:.4f})"

@@ -18,10 +18,11 @@ import torch
 
 from flexpose_ray.config import Recipe, pretrain_key
 from flexpose_ray.engine.runtime.session import ray_session
+from flexpose_ray.engine.train.card import card_text
 from flexpose_ray.engine.train.checkpoint import check_fits, last_checkpoint
 from flexpose_ray.engine.train.job import split_source
 from flexpose_ray.engine.train.launch import Progress, Resources, run_workers
-from flexpose_ray.engine.train.record import GENERATOR, card_text
+from flexpose_ray.engine.train.record import GENERATOR
 from flexpose_ray.engine.train.tracking import check_trackers
 from flexpose_ray.engine.train.trainer import build_networks
 from flexpose_ray.errors import ConfigError, DataError, WeightsError

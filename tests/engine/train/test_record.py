@@ -6,10 +6,11 @@ import torch
 
 from flexpose_ray.config import Recipe, parse, pretrain_key
 from flexpose_ray.engine.train import record as pretrain_record
+from flexpose_ray.engine.train.card import card_text, generator_card
 from flexpose_ray.engine.train.checkpoint import last_checkpoint
 from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.judge import Judge
-from flexpose_ray.engine.train.record import Record, card_text, generator_card
+from flexpose_ray.engine.train.record import Record
 from flexpose_ray.engine.train.trainer import gan_trainer
 from flexpose_ray.errors import StorageError, TrainingError
 from flexpose_ray.models.weights import Model, read_model
