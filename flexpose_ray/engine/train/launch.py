@@ -12,7 +12,6 @@ import ray
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.queue import Queue
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from flexpose_ray.config import PretrainConfig, Recipe
 from flexpose_ray.engine.runtime.memory import KEEP_ENV
@@ -25,7 +24,7 @@ from flexpose_ray.engine.train.failures import (
     too_many_failures,
 )
 from flexpose_ray.engine.train.job import worker_threads
-from flexpose_ray.engine.train.stop import StopSignal
+from flexpose_ray.engine.train.stop import StopSignal, driver_node
 from flexpose_ray.engine.train.worker import STOPPED, train_worker
 from flexpose_ray.errors import TrainingError
 from flexpose_ray.storage.base import Store
@@ -50,7 +49,7 @@ def run_workers(recipe: Recipe, store: Store, on_progress: Progress, resources: 
     Raises:
         FlexPoseError: why training cannot go on.
     """
-    rows = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": _this_node()})  # nodes with workers may be lost
+    rows = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": driver_node()})  # nodes with workers may be lost
     os.environ.setdefault(POLL_ENV, "0.2")  # a report waits for the next poll: two seconds by default
     stop, stopped = StopSignal(), threading.Event()
     receiver = threading.Thread(target=_receive, args=(rows, on_progress, stopped), daemon=True)
@@ -59,7 +58,7 @@ def run_workers(recipe: Recipe, store: Store, on_progress: Progress, resources: 
         # Ray Train wants a place for checkpoints; ours are in the run's folder, and say where to resume.
         with tempfile.TemporaryDirectory(prefix="flexpose-train-", ignore_cleanup_errors=True) as folder:
             monitor = WorkerMonitor(rows, recipe.pretrain)
-            _trainer(recipe, store, resources or default_resources(), monitor, stop, folder).fit()
+            _torch_trainer(recipe, store, resources or default_resources(), monitor, stop, folder).fit()
     except ray.train.TrainingFailedError as error:
         raise training_error(error) from error
     except KeyboardInterrupt:
@@ -72,11 +71,7 @@ def run_workers(recipe: Recipe, store: Store, on_progress: Progress, resources: 
         rows.shutdown()
 
 
-def _this_node() -> NodeAffinitySchedulingStrategy:
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-
-
-def _trainer(
+def _torch_trainer(
     recipe: Recipe, store: Store, resources: Resources, monitor: WorkerMonitor, stop: StopSignal, folder: str
 ) -> TorchTrainer:
     p = recipe.pretrain

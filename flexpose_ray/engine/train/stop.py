@@ -17,6 +17,11 @@ AGREE_EVERY = 4  # steps between two exchanges of several workers on whether to 
 ANSWER_S = 5.0  # how long the driver waits for the signal's actor
 
 
+def driver_node() -> NodeAffinitySchedulingStrategy:
+    """Places actors on the node of this process."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
 @ray.remote(num_cpus=0, max_concurrency=1000)
 class _StopActor:
     """Holds the request for the workers that wait for it."""
@@ -44,8 +49,7 @@ class StopSignal:
     """
 
     def __init__(self):
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self.actor = _StopActor.options(scheduling_strategy=here).remote()
+        self.actor = _StopActor.options(scheduling_strategy=driver_node()).remote()
 
     def request(self) -> bool:
         """Ask the workers to stop; returns whether any of them listens. Where Ray is gone already, none does."""
