@@ -106,7 +106,7 @@ class SweepConfig(Section):
         return parsed
 
     @model_validator(mode="after")
-    def _is_consistent(self):
+    def _has_a_size(self):
         ranges = [key for key, dimension in self.space.items() if isinstance(dimension, Range)]
         if self.algorithm == "grid" and ranges:
             raise ValueError(f"a grid takes lists only, but {ranges[0]} is a range: choose random or optuna")
@@ -118,6 +118,10 @@ class SweepConfig(Section):
             raise ValueError("an objective is listed twice")
         if repeated := next((key for key, d in self.space.items() if _repeats(d)), None):
             raise ValueError(f"{repeated} lists a value twice")
+        return self
+
+    @model_validator(mode="after")
+    def _sweeps_what_trials_have(self):
         pretraining = self.over == "pretrain"
         for key in self.space:
             if pretraining != key.startswith("pretrain.") or not (
@@ -126,9 +130,13 @@ class SweepConfig(Section):
                 known = "pretrain.KEY" if pretraining else f"adapt.KEY, {', '.join(sorted(TARGET_KEYS))}"
                 raise ValueError(f"{key} cannot be swept over {self.over}; possible keys: {known}")
         if pretraining and (unknown := sorted(set(self.objectives) - PRETRAINING_OBJECTIVES)):
-            raise ValueError(
-                f"pretraining does not measure {unknown[0]}, only {', '.join(sorted(PRETRAINING_OBJECTIVES))}"
-            )
+            known = ", ".join(sorted(PRETRAINING_OBJECTIVES))
+            raise ValueError(f"pretraining does not measure {unknown[0]}, only {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _scheduler_fits(self):
+        pretraining = self.over == "pretrain"
         if self.scheduler != "none" and self.objectives[0] == "seconds":
             raise ValueError(f"{self.scheduler} judges by the first objective, which cannot be seconds")
         if self.scheduler != "none" and not pretraining and self.objectives[0] != "fd":
