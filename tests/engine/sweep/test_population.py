@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from flexpose_ray.config.sweep import SweepConfig
+from flexpose_ray.config.sweep import Range, SweepConfig
 from flexpose_ray.engine.sweep.population import (
     Members,
     copy_run,
     next_generation,
+    perturb,
     pointed_run,
     pointer_checkpoint,
     save_generation,
@@ -18,6 +20,13 @@ from flexpose_ray.engine.train.checkpoint import Checkpoint, last_checkpoint, wr
 from flexpose_ray.errors import WeightsError
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
+
+DIMENSIONS = (
+    Range(loguniform=(1e-4, 1.0)),
+    ([1], [1, 3], "w"),
+    Range(randint=(0, 9)),
+    Range(uniform=(1, 2)),
+)
 
 
 def test_a_run_goes_on_where_the_donor_is(store: Store):
@@ -49,3 +58,19 @@ def test_members_remember_their_generation(tmp_path):
     )
     members = Members(sweep, [0, 1], store)
     assert members.choose(1, "x") == {"pretrain.lr": 0.5} and members.choose(0, "y") == sweep.point(0)
+
+
+def test_a_changed_point_stays_in_the_space():
+    rng = np.random.default_rng(0)
+    for dimension in DIMENSIONS:
+        value = dimension.draw(rng) if isinstance(dimension, Range) else dimension[0]
+        seen = []
+        for _ in range(100):
+            value = perturb(dimension, value, rng)
+            seen.append(str(value))
+            if isinstance(dimension, Range):
+                low, high = dimension.bounds
+                assert low <= value <= high and (not dimension.randint or isinstance(value, int))
+            else:
+                assert value in dimension
+        assert len(set(seen)) > 2
