@@ -9,14 +9,8 @@ from flexpose_ray.judging.scores import FLOOR_TITLE
 from flexpose_ray.methods.registry import METHODS, OURS
 
 PAPER = "flexpose"
-PAPER_RIVALS = (
-    "finetune",
-    "freezed",
-    "adagan",
-    "lora",
-    "lora_4",
-    "lora_convs",
-)  # which the paper's setting beats in the paper
+# Methods that the paper's setting beats in the paper.
+PAPER_RIVALS = ("finetune", "freezed", "adagan", "lora", "lora_4", "lora_convs")
 SCORES = {  # key in a cell: heading, format
     "fd": ("FD", "{:.4f}"),
     "mmd2": ("MMD^2", "{:.4f}"),
