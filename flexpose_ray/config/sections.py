@@ -58,7 +58,7 @@ class PretrainConfig(Section):
     ema_kimg: float = Field(5.0, ge=0)
     augment_target: float | None = Field(0.6, ge=0, le=1)
     pose_weight: float = Field(15.0, ge=0, description="weight of the energy distance between poses, read by beta")
-    pose_from_kimg: float = Field(80, ge=0, description="from when on that weight applies")
+    pose_from_kimg: float = Field(80, ge=0, description="kimg from which that weight applies")
     bf16: bool | Literal["auto"] = "auto"
     held_out: float = Field(0.1, gt=0, lt=1, description="share of the source's groups held out for FD")
     report_kimg: float = Field(2, gt=0, description="kimg between two progress lines")
@@ -97,16 +97,20 @@ class AdaptConfig(Section):
     pairing: Literal["random", "nearest", "transport"] = "transport"
     gamma: str = Field("beta", description="beta, discriminator, keypoints, pixels, or a VGG-16 weights file")
     mixup: int = Field(1000, ge=0, description="E of eq. 7, mixed poses to train on; 0 uses the shots alone")
-    shrink: float | None = Field(None, ge=0, le=1, description="how far the spread is taken from the shots alone")
+    shrink: float | None = Field(
+        None, ge=0, le=1, description="weight of the shots' own spread; chosen from the shots by default"
+    )
     blend: bool = Field(True, description="blend poses with the shots; see networks/blend.py")
     prior: float = Field(0.75, ge=0, description="blend: share of poses that stay as they are, if shots lie among them")
     spread: float = Field(
-        0.3, ge=0, le=1, description="blend: how much of its own deviation a pose keeps beside the shots"
+        0.3, ge=0, le=1, description="blend: share of its deviation from the mean that a pose keeps beside the shots"
     )
     finish: float = Field(
-        0.5, ge=0, le=1, description="blend: share of the way to the estimated moments that is gone at the end"
+        0.5, ge=0, le=1, description="blend: share of the way that poses are moved to the estimated moments"
     )
-    rarity: float = Field(4, ge=0, description="blend: how much less a shot weighs, the farther it is from the source")
+    rarity: float = Field(
+        4, ge=0, description="blend: power by which a shot's weight falls with its distance from the source"
+    )
     mirror: bool | None = Field(
         None, description="use mirror images of shots as shots; decided from the data by default"
     )
@@ -156,7 +160,7 @@ class GateConfig(Section):
 
 
 class GenerateConfig(Section):
-    """Mass sampling; see engine/generate/run.py."""
+    """Sampling of the data set; see engine/generate/run.py."""
 
     count: Count = 20_000
     seed: Seed = 0
