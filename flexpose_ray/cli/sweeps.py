@@ -37,7 +37,8 @@ def _run(args) -> Outcome:
     from flexpose_ray.config.sweep_recipe import load_sweep, sweep_key
 
     recipe = load_sweep(recipe_name(args), args.set)
-    from flexpose_ray.engine.sweep.run import Inputs, run_sweep
+    from flexpose_ray.engine.sweep.adaptations import Inputs
+    from flexpose_ray.engine.sweep.run import run_sweep
 
     if args.dry_run:
         s, text = recipe.sweep, ""
@@ -59,13 +60,13 @@ def _run(args) -> Outcome:
 
 
 def _show(args) -> Outcome:
-    from flexpose_ray.engine.sweep.results import read_rows, summarise
-    from flexpose_ray.engine.sweep.run import load_swept
+    from flexpose_ray.engine.sweep.results import read_rows, saved_recipe
+    from flexpose_ray.engine.sweep.summary import summarise
     from flexpose_ray.engine.sweep.table import format_summary
     from flexpose_ray.storage.open import open_store
 
     store = open_store(args.uri)
-    found = summarise(store, load_swept(store).sweep, read_rows(store))
+    found = summarise(store, saved_recipe(store).sweep, read_rows(store))
     return 0, found, format_summary(found)
 
 

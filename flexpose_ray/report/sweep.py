@@ -9,8 +9,8 @@ import numpy as np
 import yaml
 
 from flexpose_ray.config.sweep import Objective, Range, SweepConfig, point_text, value_text
-from flexpose_ray.engine.sweep.results import GIVEN, SEEDS, cost, read_rows, summarise
-from flexpose_ray.engine.sweep.run import load_swept
+from flexpose_ray.engine.sweep.results import read_rows, saved_recipe
+from flexpose_ray.engine.sweep.summary import GIVEN, SEEDS, cost, summarise
 from flexpose_ray.report.data import ReportData
 from flexpose_ray.report.page import CSP
 from flexpose_ray.report.sections import _section, config, duration
@@ -32,7 +32,7 @@ def write_sweep_report(store: Store, write: bool = True) -> str:
         ConfigError: no sweep there.
         StorageError: a row is damaged, or the page cannot be written.
     """
-    recipe, rows = load_swept(store), read_rows(store)
+    recipe, rows = saved_recipe(store), read_rows(store)
     found = summarise(store, recipe.sweep, rows)
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
     page = render_sweep(recipe.name, recipe.sweep, found, rows, text).encode()

@@ -13,8 +13,7 @@ import yaml
 
 from flexpose_ray.cli import main
 from flexpose_ray.config import load_recipe
-from flexpose_ray.engine.sweep.common import pin
-from flexpose_ray.engine.sweep.results import write_row
+from flexpose_ray.engine.sweep.results import save_recipe, write_row
 from flexpose_ray.models.generators import load_sampler
 from flexpose_ray.storage.open import open_store
 from tests.engine.sweep.sweeps import made_row, small_sweep
@@ -26,7 +25,7 @@ FLEXPOSE = Path(sys.executable).with_name("flexpose")
 def swept(tiny_generator: str, tmp_path: Path) -> str:
     """A sweep's folder whose best point is layers [1, 3], though one seed of "w" was lucky."""
     recipe, store = small_sweep(tiny_generator), open_store(tmp_path / "swept")
-    pin(store, recipe)
+    save_recipe(store, recipe)
     for trial, fd in enumerate([0.5, 0.5, 0.31, 0.33, 0.2, 0.6]):
         write_row(store, made_row(trial, recipe.sweep.point(trial), fd=fd))
     return store.uri
@@ -87,10 +86,10 @@ def test_bad_commands_are_one_line(capsys, command: str, problem: str, tmp_path:
 
 def test_a_sweep_without_any_good_trial_has_no_best(capsys, tiny_generator: str, tmp_path: Path):
     recipe, store = small_sweep(tiny_generator), open_store(tmp_path / "swept")
-    pin(store, recipe)
+    save_recipe(store, recipe)
     write_row(store, made_row(0, recipe.sweep.point(0), "failed"))
     status, _, err = told(capsys, "sweep", "best", store.uri)
-    assert status == 2 and "no trial has run to its end (1 failed)" in err
+    assert status == 2 and "no trial has completed (1 failed)" in err
     status, out, _ = told(capsys, "sweep", "show", store.uri)
     assert status == 0 and "trial 0: TrainingError: bad" in out
 

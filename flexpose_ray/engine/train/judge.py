@@ -1,4 +1,4 @@
-"""How good the generator is while it trains: distances of its poses to held-out real ones, and pictures."""
+"""Evaluation of the generator while it trains: distances of its poses to held-out real ones, and pictures."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ROWS, COLUMNS = 6, 12  # of a grid of samples
 
 
 class Judge:
-    """FD and MMD^2 of generated poses, through beta, to held-out real ones in the proportions of the sources' weights.
+    """Measures FD and MMD^2 of generated poses, read by beta, to held-out real ones mixed by the sources' weights.
 
     Attributes:
         source: moments of the poses trained on.
-        limits: what those look like.
+        limits: of the limbs and angles of those poses.
         floor: the same distances between two halves of the held-out poses.
     """
 
@@ -49,7 +49,7 @@ class Judge:
 
     @torch.inference_mode()
     def grid(self, generator: Generator) -> np.ndarray:
-        """6 x 12 generated images, always of the same latents: uint8 (H, W, 3), RGB."""
+        """6 x 12 generated images, always from the same latents: uint8 (H, W, 3), RGB."""
         numbers = np.arange(ROWS * COLUMNS)
         z = torch.as_tensor(latents(self.seed, numbers, generator.z_size), device=generator.start.device)
         images_NHWC = to_uint8(generator(z))
@@ -59,5 +59,5 @@ class Judge:
 
 
 def both_sides(poses: PoseSet) -> np.ndarray:
-    """The poses and their mirror images, which training takes as often."""
+    """The poses and their mirror images, which training uses equally often."""
     return with_mirrored(poses.keypoints_NJ2, poses.skeleton)

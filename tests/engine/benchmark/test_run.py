@@ -146,7 +146,7 @@ def test_a_cell_of_other_settings_counts_as_missing(tiny_generator: str, tmp_pat
     plan = plan_benchmark(recipe(tiny_generator), str(tmp_path))
     assert len(plan.missing) == 6 and not plan.done
     first = plan.missing[0]
-    found = {"pair": first.pair, "row": first.row, "seed": first.seed, "make": first.make, "error": None}
+    found = {"pair": first.pair, "row": first.row, "seed": first.seed, "make": first.fingerprint, "error": None}
     plan.store.put(first.key, json.dumps(found).encode())
     assert len(plan_benchmark(recipe(tiny_generator), str(tmp_path)).missing) == 5
     other = METHODS | {"coral": {"shrink": 0.2}}
@@ -164,7 +164,7 @@ def test_a_draw_gives_its_seed_to_training_unless_the_recipe_does(tiny_generator
 def test_a_row_may_make_more_poses_than_it_is_compared_with(tiny_generator: str, tmp_path):
     made = recipe(tiny_generator, methods={"coral": None, "more": {"method": "coral", "count": 400}}, seeds=[0])
     few, more = plan_benchmark(made, str(tmp_path)).missing
-    assert few.make != more.make and few.settings == more.settings
+    assert few.fingerprint != more.fingerprint and few.settings == more.settings
     pair, base = made.pairs[0], load_generator(tiny_generator)
     results = [measure(cell, pair, base, read_pair(pair, made, base), made.count, "cpu") for cell in (few, more)]
     assert results[0]["coverage"] < results[1]["coverage"] and results[0]["floor"] == results[1]["floor"]
@@ -172,7 +172,7 @@ def test_a_row_may_make_more_poses_than_it_is_compared_with(tiny_generator: str,
     table = summarise(made, results)
     (row,) = table["pairs"][0]["rows"][1:]
     assert row["settings"] == {"count": 400} and row["title"].endswith("[more: count 400]")
-    assert "64 target poses, as many made where a row names no count" in format_benchmark(table)
+    assert "64 target poses, as many generated where a row names no count" in format_benchmark(table)
 
 
 def test_bad_input_is_told_before_anything_starts(tiny_generator: str, tmp_path, no_ray):
