@@ -30,13 +30,18 @@ def write_run_report(store: Store, write: bool = True) -> str:
     """
     if not store.exists("recipe.json"):
         raise ConfigError(store.uri, "no run here (no recipe.json)", "give the folder that `flexpose pipeline` made")
-    page = render_report(_collect(store)).encode()
+    page = render_report(collect(store)).encode()
     if write:
         store.put("report.html", page)
     return f"{store.uri}/report.html"
 
 
-def _collect(store: Store) -> ReportData:
+def collect(store: Store) -> ReportData:
+    """Read what a run's folder holds; the parts that are not there yet stay empty.
+
+    Raises:
+        FlexPoseError: what the folder holds is damaged, or the adapted model's base is gone.
+    """
     recipe = read_json(store, "recipe.json")
     found: dict = {"title": recipe.get("name", store.uri), "config_text": yaml.safe_dump(recipe, sort_keys=False)}
     if store.exists("target.parquet"):
