@@ -161,7 +161,7 @@ def _recipe(args, load=None):
 
 def _poses(uri: str):
     """A pose set of ours by its URI, or any source as KIND:PATH."""
-    from flexpose_ray.sources.kinds import KINDS, read_source
+    from flexpose_ray.sources.read import KINDS, read_source
 
     known = uri.partition(":")[0] in KINDS
     return read_source(uri if known else f"poses:{uri}")[0]

@@ -8,7 +8,7 @@ import yaml
 
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.skeleton import SKELETONS
-from flexpose_ray.sources.reading import JointMap
+from flexpose_ray.sources.raw import JointMap
 
 
 def read_mapping(path: str | Path) -> JointMap:

@@ -6,7 +6,7 @@ import numpy as np
 
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.read import read_source
 
 MARK = "|"  # between the number of a pose's set and its group's own name
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from flexpose_ray.errors import ConfigError
-from flexpose_ray.sources.kinds import ReadReport, read_source
-from flexpose_ray.sources.parquet import write_poses
+from flexpose_ray.sources.pose_file import write_poses
+from flexpose_ray.sources.read import ReadReport, read_source
 
 
 def prepare(source: str, out_uri: str, mapping: str | Path | None = None, write: bool = True) -> ReadReport:
     """Read annotations and write them as a pose set.
 
     Args:
-        source: ``KIND:PATH``, see :func:`flexpose_ray.sources.kinds.read_source`.
+        source: ``KIND:PATH``, see :func:`flexpose_ray.sources.read.read_source`.
         out_uri: the Parquet file to write, in a folder or under ``s3://``.
         mapping: YAML file from a skeleton's joints to the source's own.
         write: False checks everything else.

@@ -30,7 +30,7 @@ from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.mixture import pose_weights, split_mixture
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.training.gan import Finish, GanSettings, GanTrainer

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.sources.reading import unpacked
+from flexpose_ray.sources.raw import unpacked
 
 AXES = "XYZ"
 CHANNELS = [f"{axis}{what}" for what in ("position", "rotation") for axis in AXES]

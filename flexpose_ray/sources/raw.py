@@ -1,4 +1,4 @@
-"""What every reader ends with: joints mapped onto a skeleton, unusable poses dropped and counted, the rest cropped."""
+"""What a reader returns, and how it becomes a pose set: joints mapped, unusable poses dropped, the rest cropped."""
 
 from __future__ import annotations
 
@@ -54,6 +54,32 @@ class ReadReport:
         return "\n".join([self.source] + [f"{text:<{wide}}  {count:>9,}" for text, count in rows])
 
 
+@dataclass(frozen=True, eq=False)
+class RawPoses:
+    """Poses as their file has them: nothing is mapped, dropped or cropped yet.
+
+    Attributes:
+        points_NS2: the source's S joints in pixels (or any unit), anything where a joint is missing.
+        names: the names of the S joints.
+        row_names: where each pose stands in the file, for errors.
+        joint_map: how these joints form a skeleton's, where the format fixes that. None: the joints must be a
+            skeleton's own, unless the user gives a mapping.
+        group_N: see PoseSet; None: every pose is its own group, named by its number from 0.
+        label_N: see PoseSet; None: no pose has a label.
+        missing_NS: True where a joint is not labelled; None: all joints are labelled.
+        min_extent: a pose whose longer side is shorter is dropped as too small.
+    """
+
+    points_NS2: np.ndarray
+    names: Sequence[str]
+    row_names: Sequence[str]
+    joint_map: JointMap | None = None
+    group_N: np.ndarray | None = None
+    label_N: np.ndarray | None = None
+    missing_NS: np.ndarray | None = None
+    min_extent: float = MIN_PIXELS
+
+
 def unpacked(path: Path) -> bytes:
     """A file's content, gunzipped where it is gzip, whatever its name.
 
@@ -69,58 +95,39 @@ def unpacked(path: Path) -> bytes:
         raise DataError(path, f"damaged file: {e}", "download it again") from e
 
 
-def finish(
-    source: str,
-    points_NS2: np.ndarray,
-    names: Sequence[str],
-    joint_map: JointMap,
-    *,
-    group_N: np.ndarray,
-    label_N: np.ndarray,
-    row_names: Sequence[str],
-    missing_NS: np.ndarray | None = None,
-    min_extent: float = MIN_PIXELS,
-) -> tuple[PoseSet, ReadReport]:
-    """Form a skeleton's joints, drop what cannot be used, crop the rest, and count both.
+def to_pose_set(source: str | Path, raw: RawPoses, joint_map: JointMap | None = None) -> tuple[PoseSet, ReadReport]:
+    """Form a skeleton's joints, drop the poses that cannot be used, crop the others, and count both.
 
     Args:
-        source: the set, as errors and the report name it.
-        points_NS2: the source's S joints in pixels (or any unit), garbage where a joint is missing.
-        names: the names of the S joints.
-        joint_map: how they form the joints of one skeleton.
-        group_N: str, see PoseSet.
-        label_N: str, see PoseSet.
-        row_names: where each row stands in the file, for the error.
-        missing_NS: True where a joint is not labelled; None: all are.
-        min_extent: a pose with a shorter longer side is dropped as too small.
+        source: the set's name, for errors and the report.
+        raw: what a reader returned.
+        joint_map: the user's mapping; None: the format's own.
 
     Raises:
-        DataError: a joint that the map names is not in the source or is there twice, a labelled joint is NaN or
-            infinite, or no pose is left.
+        DataError: a joint that the map names is missing or there twice, a labelled joint is NaN or infinite, or no
+            pose is left.
     """
-    absent = sorted({name for parts in joint_map.values() for name in parts} - set(names))
-    if absent:
-        problem = f"no joint {absent[0]!r} there, found {', '.join(names)}"
-        raise DataError(source, problem, "map the joints you have with --mapping")
+    source, names = str(source), list(raw.names)
+    joint_map = joint_map or raw.joint_map or _own_joints(source, names)
+    columns = joint_columns(source, names, joint_map)
     if len(set(names)) < len(names):
         raise DataError(source, f"two joints have one name among {', '.join(names)}", "give every joint its own name")
-    columns = [[names.index(name) for name in parts] for parts in joint_map.values()]
-    pixels_NJ2 = np.stack([points_NS2[:, parts].mean(1) for parts in columns], 1)
-    incomplete_N = np.zeros(len(points_NS2), bool)
-    if missing_NS is not None:
-        incomplete_N = np.any([missing_NS[:, parts].any(1) for parts in columns], axis=0)
+    pixels_NJ2 = np.stack([raw.points_NS2[:, parts].mean(1) for parts in columns], 1)
+    incomplete_N = np.zeros(len(pixels_NJ2), bool)
+    if raw.missing_NS is not None:
+        incomplete_N = np.any([raw.missing_NS[:, parts].any(1) for parts in columns], axis=0)
     broken_NJ = ~np.isfinite(pixels_NJ2).all(2) & ~incomplete_N[:, None]
     if broken_NJ.any():
         row, joint = np.argwhere(broken_NJ)[0]
         problem = f"{list(joint_map)[joint]} is NaN, infinite or empty, expected a number"
-        raise DataError(f"{source}, {row_names[row]}", problem, "correct or delete this pose")
+        raise DataError(f"{source}, {raw.row_names[row]}", problem, "correct or delete this pose")
     pixels_NJ2 = np.where(incomplete_N[:, None, None], 0, pixels_NJ2)
     huge_N = (np.abs(pixels_NJ2) > MAX_COORDINATE).any((1, 2))
-    small_N = np.ptp(pixels_NJ2, axis=1).max(1) < min_extent
+    small_N = np.ptp(pixels_NJ2, axis=1).max(1) < raw.min_extent
     reasons = {
         "joints missing": incomplete_N,
         f"out of range (beyond {MAX_COORDINATE:,.0f})": huge_N,
-        f"too small (longer side under {min_extent:g})": small_N & ~incomplete_N & ~huge_N,
+        f"too small (longer side under {raw.min_extent:g})": small_N & ~incomplete_N & ~huge_N,
     }
     dropped = {reason: int(mask.sum()) for reason, mask in reasons.items() if mask.any()}
     keep_N = ~(incomplete_N | huge_N | small_N)
@@ -129,8 +136,27 @@ def finish(
         raise DataError(source, f"no usable pose there: {why}", "give a set with complete poses")
     skeleton = next(name for name, s in SKELETONS.items() if s.joints == tuple(joint_map))
     keypoints_NJ2, crop_N3 = crop(pixels_NJ2[keep_N])
+    group_N = np.arange(len(keep_N)).astype(str) if raw.group_N is None else raw.group_N
+    label_N = np.full(len(keep_N), "") if raw.label_N is None else raw.label_N
     poses = PoseSet(keypoints_NJ2, skeleton, crop_N3, group_N[keep_N], label_N[keep_N])
     return poses, summarise(source, poses, dropped)
+
+
+def joint_columns(where: str, names: list[str], joint_map: JointMap) -> list[list[int]]:
+    """For every joint of a skeleton the columns of a source whose mean it is.
+
+    Args:
+        where: the source, for the error.
+        names: the names of the source's joints, column by column.
+        joint_map: how they form the skeleton's.
+
+    Raises:
+        DataError: the map names a joint that is not there.
+    """
+    if absent := sorted({name for parts in joint_map.values() for name in parts} - set(names)):
+        problem = f"no joint {absent[0]!r} there, found {', '.join(names)}"
+        raise DataError(where, problem, "map the joints you have with --mapping")
+    return [[names.index(name) for name in parts] for parts in joint_map.values()]
 
 
 def summarise(source: str, poses: PoseSet, dropped: dict[str, int] | None = None) -> ReadReport:
@@ -139,3 +165,16 @@ def summarise(source: str, poses: PoseSet, dropped: dict[str, int] | None = None
     labels = dict(sorted(Counter(poses.label_N.tolist()).items()))
     groups = len(np.unique(poses.group_N))
     return ReadReport(source, len(poses) + sum(dropped.values()), len(poses), dropped, groups, labels)
+
+
+def _own_joints(source: str, names: list[str]) -> JointMap:
+    """The map of a source whose joints already are a skeleton's, by name or, where they are numbered, in its order."""
+    for skeleton in SKELETONS.values():
+        if set(names) == set(skeleton.joints):
+            return {joint: (joint,) for joint in skeleton.joints}
+        if names == [str(i) for i in range(skeleton.n_joints)]:
+            return dict(zip(skeleton.joints, [(name,) for name in names], strict=True))
+    wanted = " or ".join(f"the {s.n_joints} of {s.name}" for s in SKELETONS.values())
+    problem = f"found {len(names)} joints ({', '.join(names[:4])}, ...), expected exactly {wanted}"
+    hint = "name for every skeleton joint its columns in a YAML file and give it as --mapping"
+    raise DataError(source, problem, hint)
