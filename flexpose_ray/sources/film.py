@@ -1,4 +1,4 @@
-"""3D motion to poses: every clip's joints mapped onto the body and seen by cameras. y is up."""
+"""3D motion to poses: each clip's joints are mapped onto the body and seen by cameras. y is up."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Clip:
 
 
 def film(source: str, clips: Iterable[Clip], cameras: Cameras, joint_map: JointMap | None = None) -> RawPoses:
-    """See clips by cameras.
+    """Let cameras see clips.
 
     Args:
         source: the set, for the error.

@@ -1,4 +1,4 @@
-"""Annotations in, pose set on storage out: what `flexpose prepare` does."""
+"""Annotations to a pose set on storage: what `flexpose prepare` does."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def prepare(source: str, out_uri: str, mapping: str | Path | None = None, write:
         source: ``KIND:PATH``, see :func:`flexpose_ray.sources.read.read_source`.
         out_uri: the Parquet file to write, in a folder or under ``s3://``.
         mapping: YAML file from a skeleton's joints to the source's own.
-        write: False checks everything else.
+        write: False checks everything without writing.
 
     Returns:
         The report; its text is a table.
 
     Raises:
-        ConfigError: an unknown kind, a broken mapping, or an ``out_uri`` that is no Parquet file's.
+        ConfigError: an unknown kind, a broken mapping, or an ``out_uri`` that does not end in .parquet.
         DataError: annotations that cannot be used; nothing is written then.
-        StorageError: storage that cannot be written.
+        StorageError: storage cannot be written.
     """
     if not str(out_uri).endswith(".parquet"):
         raise ConfigError(

@@ -16,24 +16,24 @@ from flexpose_ray.pose.geometry import crop
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15, SKELETONS
 
-JointMap = dict[str, tuple[str, ...]]  # skeleton joint, in storage order -> the source's joints whose mean it is
+JointMap = dict[str, tuple[str, ...]]  # skeleton joint, in storage order -> the source's joints that it is the mean of
 
 IDENTITY_15: JointMap = {joint: (joint,) for joint in BODY_15.joints}
 LIMBS_TO_15 = IDENTITY_15 | {"neck": ("left_shoulder", "right_shoulder"), "pelvis": ("left_hip", "right_hip")}
 
-MIN_PIXELS = 8.0  # a person whose longer side is shorter is a smudge: its joints are rounded to an eighth of the body
-MAX_COORDINATE = 1e5  # no picture is larger; beyond it a coordinate is a broken number
+MIN_PIXELS = 8.0  # longer side of a person; joints of a smaller one are rounded to an eighth of the body or worse
+MAX_COORDINATE = 1e5  # no picture is larger, so a greater coordinate is a broken number
 
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What a reader found.
+    """What was found in a source.
 
     Attributes:
         source: the set that was read.
         read: persons (frames, faces) found there.
         kept: how many became poses.
-        dropped: reason -> persons dropped for it. Near-identical frames of a video are kept.
+        dropped: reason -> persons dropped for it. Nearly identical frames of a video are kept.
         groups: how many groups (pictures, videos, clips) the kept poses come from.
         labels: label -> poses kept.
     """
@@ -81,7 +81,7 @@ class RawPoses:
 
 
 def unpacked(path: Path) -> bytes:
-    """A file's content, gunzipped where it is gzip, whatever its name.
+    """Read a file; gzip is unpacked, whatever the file's name.
 
     Raises:
         DataError: a damaged gzip file.

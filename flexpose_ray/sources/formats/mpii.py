@@ -1,4 +1,4 @@
-"""MPII Human Pose: one person a line of a CSV (plain or gzipped), 16 joints in pixels."""
+"""MPII Human Pose as a CSV, plain or gzipped: one person on each line, 16 joints in pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Penn Action: one MATLAB file a video, 13 joints a frame, 15 actions."""
+"""Penn Action: one MATLAB file for each video, 13 joints in each frame, 15 actions."""
 
 from __future__ import annotations
 

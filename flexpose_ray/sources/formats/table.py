@@ -1,4 +1,4 @@
-"""The user's own poses: .npz, .csv or .parquet, joints named freely and mapped onto a skeleton."""
+"""The user's own poses as .npz, .csv or .parquet, with any names of joints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.parquet
 from flexpose_ray.errors import DataError
 from flexpose_ray.sources.raw import RawPoses
 
-NO_EXTENT = 1e-9  # the unit of a table is its maker's, so that only poses without any extent are too small
+NO_EXTENT = 1e-9  # a table may be in any unit, so only poses without any extent are too small
 SUFFIXES = (".npz", ".csv", ".parquet")
 
 
@@ -73,7 +73,7 @@ def _read_columns(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarr
     try:
         if path.suffix == ".csv":
             options = pa.csv.ConvertOptions(column_types=text, null_values=["", "nan", "NaN", "NA"])
-            in_order = pa.csv.ReadOptions(use_threads=False)  # so that errors know the row
+            in_order = pa.csv.ReadOptions(use_threads=False)  # so that errors can name the row
             table = pa.csv.read_csv(path, in_order, convert_options=options)
         else:
             table = pa.parquet.read_table(path)
@@ -94,7 +94,7 @@ def _read_columns(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarr
 
 
 def _numbers(column: pa.ChunkedArray, where: str) -> np.ndarray:
-    """float64, an empty cell as NaN."""
+    """A column as float64, empty cells as NaN."""
     try:
         return column.cast(pa.float64()).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as e:
