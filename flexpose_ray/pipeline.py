@@ -41,7 +41,7 @@ from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.report.run import write_run_report
 from flexpose_ray.report.sweep import write_sweep_report
-from flexpose_ray.sources.parquet import read_poses, write_poses
+from flexpose_ray.sources.pose_file import read_poses, write_poses
 from flexpose_ray.storage.base import Store, read_json
 from flexpose_ray.storage.open import open_store
 

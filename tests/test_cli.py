@@ -24,8 +24,8 @@ from flexpose_ray.cli.parser import build_parser
 from flexpose_ray.dataset.manifest import MODEL, commit_shard, pin_run, plan_shards, publish
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.models.generators import copy_model
-from flexpose_ray.sources.kinds import read_source
-from flexpose_ray.sources.parquet import write_poses
+from flexpose_ray.sources.pose_file import write_poses
+from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")

@@ -21,7 +21,7 @@ from flexpose_ray.dataset.verify import verify
 from flexpose_ray.engine.sweep.results import read_rows
 from flexpose_ray.evaluation.compare import LABELS, YOURS
 from flexpose_ray.pipeline import PAPER, UNADAPTED
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 

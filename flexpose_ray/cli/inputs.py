@@ -19,7 +19,7 @@ def recipe_name(args) -> str:
 
 def poses_at(uri: str):
     """The poses of one of our pose sets, by its URI, or of any source, as KIND:PATH."""
-    from flexpose_ray.sources.kinds import KINDS, read_source
+    from flexpose_ray.sources.read import KINDS, read_source
 
     known = uri.partition(":")[0] in KINDS
     return read_source(uri if known else f"poses:{uri}")[0]

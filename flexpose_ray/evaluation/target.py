@@ -7,7 +7,7 @@ import numpy as np
 from flexpose_ray.config import TargetConfig
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.read import read_source
 
 
 def split_target(target: TargetConfig, seed: int | None = None) -> tuple[PoseSet, PoseSet, PoseSet]:

@@ -20,7 +20,7 @@ from flexpose_ray.methods.flexpose import FlexPoseSettings, adapt
 from flexpose_ray.models.generators import load_generator
 from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.networks.transfer import Transfer
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.read import read_source
 
 CORES, EVERY, POSES = 2, 25, 3000
 NEAR, MOST_S = 0.05, 60

@@ -15,7 +15,7 @@ from flexpose_ray.export.mmpose import dataset_info, oks_sigmas
 from flexpose_ray.export.write import export
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68, SKELETONS, get_skeleton
-from flexpose_ray.sources.formats.coco import read_coco
+from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.local import LocalStore
 
 
@@ -75,7 +75,7 @@ def test_annotations(tmp_path, make_dataset):
 def test_our_own_reader_takes_it(tmp_path, make_dataset):
     make_dataset(LocalStore(tmp_path / "set"), 26)
     export(str(tmp_path / "set"), "coco", str(tmp_path / "out"))
-    poses, report = read_coco(tmp_path / "out/annotations.json")
+    poses, report = read_source(f"coco:{tmp_path}/out/annotations.json")
     assert len(poses) == 26 and poses.skeleton_name == "body_15", report
 
 

@@ -26,7 +26,7 @@ from flexpose_ray.engine.runtime.tasks import READERS, check_workers, error_line
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.networks.transfer import layer_set
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 

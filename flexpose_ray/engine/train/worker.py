@@ -23,7 +23,7 @@ from flexpose_ray.engine.train.record import Record
 from flexpose_ray.engine.train.stop import StopListener
 from flexpose_ray.engine.train.trainer import gan_trainer
 from flexpose_ray.networks.beta import Beta
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.training.gan import GanTrainer

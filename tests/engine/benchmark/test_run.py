@@ -18,7 +18,7 @@ from flexpose_ray.evaluation.target import split_target
 from flexpose_ray.judging.metrics import frechet_distance
 from flexpose_ray.methods.keypoint import coral
 from flexpose_ray.models.generators import load_generator
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
 
 FLOW = {"steps": 20, "tune_steps": 5, "width": 8, "depth": 1, "batch": 32, "euler": 3, "mixup": 30}

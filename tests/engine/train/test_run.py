@@ -20,7 +20,7 @@ from flexpose_ray.judging.metrics import frechet_distance, mmd2
 from flexpose_ray.models.generators import load_generator, load_sampler
 from flexpose_ray.pose.limits import PoseLimits
 from flexpose_ray.sources.mixture import set_numbers
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.open import open_store
 
 PRETRAIN = {

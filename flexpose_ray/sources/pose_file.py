@@ -1,4 +1,4 @@
-"""Pose sets on storage: one Parquet file of plain Arrow types, the same bytes for the same poses."""
+"""A pose set on storage: one Parquet file of plain Arrow types, the same bytes for the same poses."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def write_poses(uri: str | Path, poses: PoseSet) -> None:
     """Write a pose set to ``uri``, a file such as ``sets/coco.parquet`` or ``s3://bucket/sets/coco.parquet``.
 
     Columns: ``keypoints`` FixedSizeList<float32>[2J] in crop units, ``crop`` FixedSizeList<float32>[3] (scale and
-    offset back to pixels), ``group`` and ``label`` strings; skeleton and format version stand in the schema's metadata.
+    offset back to pixels), ``group`` and ``label`` strings; skeleton and format version are in the schema's metadata.
 
     Raises:
-        StorageError: storage that cannot be written.
+        StorageError: storage cannot be written.
     """
     store, name = _locate(uri)
     store.put(name, poses_to_bytes(poses))
@@ -35,7 +35,7 @@ def read_poses(uri: str | Path) -> PoseSet:
     """Read a pose set that :func:`write_poses` wrote.
 
     Raises:
-        StorageError: not there, or storage that cannot be read.
+        StorageError: no such file, or storage cannot be read.
         DataError: not Parquet, or not a pose set of this format.
     """
     store, name = _locate(uri)
@@ -43,7 +43,7 @@ def read_poses(uri: str | Path) -> PoseSet:
 
 
 def poses_to_bytes(poses: PoseSet) -> bytes:
-    """Render a pose set as Parquet; the same poses give the same bytes under the same pyarrow."""
+    """Encode a pose set as Parquet; the same poses give the same bytes with the same version of pyarrow."""
     schema = _schema(poses.skeleton)
     columns = [
         pa.FixedSizeListArray.from_arrays(
@@ -60,7 +60,7 @@ def poses_to_bytes(poses: PoseSet) -> bytes:
 
 
 def poses_from_bytes(content: bytes, where: str) -> PoseSet:
-    """Read the Parquet bytes of a pose set; ``where`` names them in errors."""
+    """Decode the Parquet bytes of a pose set; ``where`` names them in errors."""
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowInvalid, OSError) as e:

@@ -5,7 +5,7 @@ import pytest
 
 from flexpose_ray.errors import ConfigError, DataError, StorageError
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.parquet import poses_from_bytes, poses_to_bytes, read_poses, write_poses
+from flexpose_ray.sources.pose_file import poses_from_bytes, poses_to_bytes, read_poses, write_poses
 
 
 def some_poses(count=7, joints=15, skeleton="body_15"):

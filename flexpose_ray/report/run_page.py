@@ -1,16 +1,14 @@
-"""One HTML file that tells what a run made and how good it is. It loads nothing, so it can be mailed and archived."""
+"""The page of a run: what it made and how good that is, in one HTML file that can be mailed and archived."""
 
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 
 from flexpose_ray.evaluation.compare import LABELS
 from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.report.data import ReportData
-from flexpose_ray.report.sections import config, curves, duration, map_of_poses, metrics, timings, triples, usage
-from flexpose_ray.report.style import CSS
-from flexpose_ray.storage.local import LocalStore
+from flexpose_ray.report.html import duration, footer, page, tiles
+from flexpose_ray.report.sections import config, curves, map_of_poses, metrics, timings, triples, usage
 
 OUTCOMES = {
     "beats": "Better than every simple method",
@@ -19,35 +17,12 @@ OUTCOMES = {
     "unopposed": "Nothing to compare with",
 }
 SECTIONS = (metrics, triples, map_of_poses, curves, usage, timings, config)
-CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-
-
-def write_report(out_html: str | Path, run: ReportData) -> Path:
-    """Write the page of a run.
-
-    Args:
-        out_html: the file to write; an earlier one is replaced as a whole.
-        run: what to show; absent parts are left out.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
-    path = Path(out_html)
-    LocalStore(path.parent).put(path.name, render_report(run).encode())
-    return path
 
 
 def render_report(run: ReportData) -> str:
     """The page as text."""
-    parts = [_top(run), *(section(run) for section in SECTIONS), _versions(run)]
-    title = escape(run.title)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">\n<style>{CSS}</style>\n</head>\n<body>\n'
-        + "\n".join(part for part in parts if part)
-        + "\n</body>\n</html>\n"
-    )
+    lead = "FlexPose: Pose Distribution Adaptation with Limited Guidance."
+    return page(run.title, [_top(run), *(part(run) for part in SECTIONS), footer(run.versions, lead)])
 
 
 def _top(run: ReportData) -> str:
@@ -57,7 +32,7 @@ def _top(run: ReportData) -> str:
     if run.count is not None:
         numbers.append((f"{run.count:,}", "poses in the data set"))
     if shots:
-        numbers.append((str(shots), "annotated shots they grew from"))
+        numbers.append((str(shots), "annotated poses (shots) of the target"))
     if result:
         numbers.append((f"{result['fd']:.4f}", f"FD to the target; the floor is {result['floor']['fd']:.4f}"))
         if result["best_baseline"]:
@@ -67,10 +42,9 @@ def _top(run: ReportData) -> str:
             numbers.append((f"{result['copies']:.1%}", "of the poses are copies of a shot"))
     if run.timings:
         numbers.append((duration(sum(run.timings.values())), "from start to end"))
-    tiles = "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in numbers)
     return (
         f'<header>\n<p class="eyebrow">FlexPose report</p>\n<h1>{escape(run.title)}</h1>\n'
-        + (f'<div class="numbers">{tiles}</div>\n' if tiles else "")
+        + tiles(numbers)
         + (_verdict(result) if result else "")
         + f"<p>{escape(_story(run, shots))}</p>\n</header>"
     )
@@ -79,14 +53,13 @@ def _top(run: ReportData) -> str:
 def _story(run: ReportData, shots: int) -> str:
     joints = get_skeleton(run.skeleton_name).n_joints
     few = f"the {shots} poses" if shots else "the few poses"
-    story = (
-        f"These poses of {joints} joints are generated, distributed like a target domain of which little is "
-        f"annotated. A generator learned from a large public set what poses look like{_adaptation(run, few)}."
-    )
+    story = f"A generator learned from source poses of {joints} joints what poses look like{_adaptation(run, few)}."
+    if run.layers is not None:
+        story += " The aim is a distribution like that of a target domain of which little is annotated."
     if run.evaluation:
         story += (
-            f" The figures compare the result with {run.evaluation['target_poses']:,} held-out poses of that domain, "
-            "and with what simple methods make of the same poses without any network."
+            f" The result and other methods are compared with {run.evaluation['target_poses']:,} held-out poses of "
+            "that domain."
         )
     return story
 
@@ -115,8 +88,3 @@ def _verdict(result: dict) -> str:
         f'<div class="verdict {escape(result["outcome"])}"><b>{OUTCOMES[result["outcome"]]}</b>'
         f"<p>{escape(result['verdict'])}</p>{f'<ul>{notes}</ul>' if notes else ''}</div>\n"
     )
-
-
-def _versions(run: ReportData) -> str:
-    versions = " · ".join(f"{escape(name)} {escape(number)}" for name, number in run.versions.items())
-    return f"<footer><p>FlexPose: Pose Distribution Adaptation with Limited Guidance.</p><p>{versions}</p></footer>"

@@ -1,5 +1,6 @@
 """The report is one file that loads nothing, escapes everything, and leaves out what it has no data for."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -11,9 +12,11 @@ from flexpose_ray.evaluation.compare import evaluate
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68
 from flexpose_ray.report.data import ReportData
-from flexpose_ray.report.page import render_report, write_report
+from flexpose_ray.report.html import duration
 from flexpose_ray.report.plots import curve_svg, skeletons_svg, tsne_svgs
-from flexpose_ray.report.sections import duration
+from flexpose_ray.report.run import write_run_report
+from flexpose_ray.report.run_page import render_report
+from flexpose_ray.storage.local import LocalStore
 
 EVIL = '</pre><script src="http://evil.example/x.js">alert(1)</script>'
 
@@ -173,14 +176,16 @@ def test_figures_are_the_same_every_time_and_take_the_pages_colours():
         assert "#0102" not in both
 
 
-def test_file_is_written_whole_and_a_bad_place_is_named(tmp_path):
-    out = tmp_path / "new" / "report.html"
-    assert write_report(out, ReportData("first")) == out
-    write_report(out, ReportData("second"))
-    assert "second" in out.read_text(encoding="utf-8")
-    assert [p.name for p in out.parent.iterdir()] == ["report.html"]
+def test_a_page_is_written_whole_and_a_bad_place_is_named(tmp_path):
+    store = LocalStore(tmp_path / "new")
+    for name in ("first", "second"):
+        store.put("recipe.json", json.dumps({"name": name}).encode())
+        assert write_run_report(store) == f"{store.uri}/report.html"
+    page = tmp_path / "new" / "report.html"
+    assert "second" in page.read_text(encoding="utf-8")
+    assert sorted(p.name for p in page.parent.iterdir()) == ["recipe.json", "report.html"]
     with pytest.raises(StorageError, match="a file is in the way"):
-        write_report(out / "below_a_file.html", ReportData("third"))
+        LocalStore(page).put("below_a_file.html", b"third")
 
 
 def test_times_as_a_person_says_them():

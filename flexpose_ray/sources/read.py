@@ -1,32 +1,57 @@
-"""Readers of annotations, one a format, behind ``KIND:PATH``."""
+"""Reading any source, ``KIND:PATH``: one reader for each format."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.cameras import parse_cameras
+from flexpose_ray.sources.film import Clip, film
 from flexpose_ray.sources.formats.coco import read_coco
 from flexpose_ray.sources.formats.lsp import read_lsp
-from flexpose_ray.sources.formats.motion import read_bvh_motion, read_npz_motion
+from flexpose_ray.sources.formats.motion import read_bvh_clips, read_npz_clips
 from flexpose_ray.sources.formats.mpii import read_mpii
 from flexpose_ray.sources.formats.penn import read_penn
 from flexpose_ray.sources.formats.synthetic import sample_synthetic
 from flexpose_ray.sources.formats.table import read_table
 from flexpose_ray.sources.mapping import read_mapping
-from flexpose_ray.sources.parquet import read_poses
-from flexpose_ray.sources.reading import ReadReport, summarise
+from flexpose_ray.sources.pose_file import read_poses
+from flexpose_ray.sources.raw import RawPoses, ReadReport, summarise, to_pose_set
 
-__all__ = ["KINDS", "ReadReport", "read_source"]
 
-READERS = {"coco": read_coco, "penn": read_penn, "table": read_table, "mpii": read_mpii, "lsp": read_lsp}
-MOTIONS = {"bvh": read_bvh_motion, "motion": read_npz_motion}  # in 3D, seen by cameras
-MAPPED = ("bvh", "coco", "motion", "table")  # the kinds whose joint names vary from file to file
-FOLDERS = ("bvh", "penn")
-KINDS = (*READERS, *MOTIONS, "poses", "synthetic")
+@dataclass(frozen=True)
+class Format:
+    """One format of annotations.
+
+    Attributes:
+        read: its reader; a 3D format's gives clips, which cameras then see.
+        mapped: whether joint names vary from file to file, so that a mapping makes sense.
+        folder: whether the path may be a folder.
+        in_3d: whether the source states cameras behind a ``?``.
+    """
+
+    read: Callable[[Path], RawPoses] | Callable[[Path], Iterator[Clip]]
+    mapped: bool = False
+    folder: bool = False
+    in_3d: bool = False
+
+
+FORMATS = {
+    "coco": Format(read_coco, mapped=True),
+    "penn": Format(read_penn, folder=True),
+    "table": Format(read_table, mapped=True),
+    "mpii": Format(read_mpii),
+    "lsp": Format(read_lsp),
+    "bvh": Format(read_bvh_clips, mapped=True, folder=True, in_3d=True),
+    "motion": Format(read_npz_clips, mapped=True, in_3d=True),
+}
+KINDS = (*FORMATS, "poses", "synthetic")
+MAPPED = tuple(sorted(kind for kind, entry in FORMATS.items() if entry.mapped))
 
 
 def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet, ReadReport]:
@@ -40,7 +65,7 @@ def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet
 
     Raises:
         ConfigError: unknown kind, unset environment variable, cameras that are missing or wrong, a mapping that is
-            broken or has no use here.
+            broken or that this kind does not take.
         DataError: a missing or unreadable file, or poses that cannot be used.
     """
     kind, colon, rest = source.partition(":")
@@ -48,7 +73,7 @@ def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet
         problem = f"{kind!r} is no kind of source" if colon else "no KIND: in front of the path"
         raise ConfigError(f"source {source!r}", problem, f"write KIND:PATH, KIND one of {', '.join(KINDS)}")
     if mapping is not None and kind not in MAPPED:
-        raise ConfigError("mapping", f"has no use with {kind}", f"leave it out, it goes with {', '.join(MAPPED)}")
+        raise ConfigError("mapping", f"cannot be used with {kind}", f"leave it out; it is for {', '.join(MAPPED)}")
     if kind == "synthetic":
         poses = sample_synthetic(rest)
         return poses, summarise(source, poses)
@@ -56,18 +81,19 @@ def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet
     if kind == "poses":
         poses = read_poses(place)
         return poses, summarise(place, poses)
-    options = []
-    if kind in MOTIONS:
+    entry = FORMATS[kind]
+    if entry.in_3d:
         place, _, query = place.partition("?")
-        options = [parse_cameras(query, source)]
+        cameras = parse_cameras(query, source)
     path = Path(place)
     if not path.exists():
         raise DataError(path, "no such file or folder", "check the path of the source")
-    if kind not in FOLDERS and not path.is_file():
+    if not entry.folder and not path.is_file():
         raise DataError(path, "is a folder, expected a file", f"give the {kind} file itself")
-    if mapping is not None:
-        options.append(read_mapping(mapping))
-    return (READERS | MOTIONS)[kind](path, *options)
+    joint_map = read_mapping(mapping) if mapping is not None else None
+    if entry.in_3d:
+        return to_pose_set(path, film(str(path), entry.read(path), cameras, joint_map))
+    return to_pose_set(path, entry.read(path), joint_map)
 
 
 def _expand(path: str, source: str) -> str:
