@@ -117,8 +117,8 @@ def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, tell: Tell = lambda
         made = generate(
             f"{store.uri}/adapted",
             f"{store.uri}/samples",
-            **recipe.generate.arguments(),
-            on_progress=lambda done, total: tell("generate", {"done": done, "total": total}),
+            recipe.generate,
+            lambda done, total: tell("generate", {"done": done, "total": total}),
         )
     with clock.stage("evaluate"):
         tell("evaluate", {"count": recipe.evaluate.count})

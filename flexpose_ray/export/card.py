@@ -1,4 +1,4 @@
-"""The dataset card: what an export is, whose data is behind it, and how to read it; in the Hugging Face Hub's form."""
+"""The dataset card in the form of the Hugging Face Hub: what an export is, whose data it comes from, how to read it."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def dataset_card(poses: PoseReader, format: str, job: Job) -> str:
         skeleton=skeleton.name,
         n_joints=skeleton.n_joints,
         joints=", ".join(skeleton.joints),
-        generator=poses.run["generator"],
-        seed=poses.run["seed"],
+        generator=poses.run.generator,
+        seed=poses.run.seed,
         gate=_gate(poses),
         reading=READING[format].format(size=job.size, last=last, joints=skeleton.n_joints),
         attribution=_attribution(poses),
@@ -77,20 +77,18 @@ def dataset_card(poses: PoseReader, format: str, job: Job) -> str:
 
 
 def _gate(poses: PoseReader) -> str:
-    """What was done about implausible poses."""
-    mode = (poses.run.get("gate") or {}).get("mode")
-    rejects = sum(poses.manifest.get("rejects", {}).values())
-    told = {
+    """A line on what was done about implausible poses; empty where nothing was."""
+    mode = poses.run.gate["mode"]
+    rejects = sum(poses.manifest.rejects.values())
+    outcome = {
         "warn": f"{rejects:,} of them look implausible and were kept",
         "drop": f"{rejects:,} implausible ones were replaced",
     }
-    return f"* {told[mode]}.\n" if mode in told else ""
+    return f"* {outcome[mode]}.\n" if mode in outcome else ""
 
 
 def _attribution(poses: PoseReader) -> str:
     if not poses.attributions:
-        return "The data set does not tell which data its generator was trained on; ask whoever made it."
+        return "The data set does not say which data its generator was trained on; ask whoever made it."
     sources = "\n".join(f"* {text}" for text in poses.attributions)
-    return (
-        f"The generator was trained on these data, whose licences ask to be named with what comes of them:\n\n{sources}"
-    )
+    return f"The generator was trained on these data, whose licences ask that derived works name them:\n\n{sources}"

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import BinaryIO
 
+from flexpose_ray.dataset.blocks import Block
 from flexpose_ray.dataset.pictures import draw_images
-from flexpose_ray.dataset.reader import Block, PoseReader
+from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.errors import StorageError
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.storage.base import Store
@@ -100,7 +101,7 @@ class Job:
     @property
     def suffix(self) -> str:
         """How names of pictures end: "png", or "webp" where they are stored so."""
-        return self.poses.run["images"] if self.stored else "png"
+        return self.poses.run.images if self.stored else "png"
 
     def pictures(self, block: Block) -> list[bytes]:
         """The encoded picture of every pose of a block."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from flexpose_ray.canonical import canonical_text
-from flexpose_ray.dataset.reader import Block
+from flexpose_ray.dataset.blocks import Block
 from flexpose_ray.export.files import Job
 
 DECIMALS = 6  # of crop units: beyond what any reader of pixels can tell

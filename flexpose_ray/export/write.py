@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from flexpose_ray.dataset.manifest import sha256_of
 from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.export.arrays import write_npz
@@ -68,9 +67,9 @@ def export(
         "format": format,
         **options,
         "count": poses.count,
-        "generator": poses.run["generator"],
-        "seed": poses.run["seed"],
-        "manifest": sha256_of(poses.manifest),
+        "generator": poses.run.generator,
+        "seed": poses.run.seed,
+        "manifest": poses.manifest.sha256,
         "skeleton": {
             "name": poses.skeleton.name,
             "joints": list(poses.skeleton.joints),

@@ -118,9 +118,9 @@ def test_the_card_is_read_by_the_hub_and_tells_the_origin(format: str, uri: str,
     assert str(tmp_path) not in card
 
 
-def test_a_set_without_a_model_says_that_its_origin_is_not_told(uri: str, tmp_path):
+def test_a_set_without_a_model_says_that_its_origin_is_unknown(uri: str, tmp_path):
     export(uri, "npz", str(tmp_path / "out"))
-    assert "does not tell which data its generator was trained on" in (tmp_path / "out/README.md").read_text()
+    assert "does not say which data its generator was trained on" in (tmp_path / "out/README.md").read_text()
 
 
 def test_npz(tmp_path, make_dataset):
