@@ -122,6 +122,7 @@ def export(args) -> Outcome:
         return _export_model(args)
     from flexpose_ray.dataset.manifest import read_manifest
     from flexpose_ray.engine.runtime.progress import ProgressLine
+    from flexpose_ray.export.options import ExportOptions
     from flexpose_ray.export.write import export
     from flexpose_ray.storage.open import open_store
 
@@ -129,8 +130,8 @@ def export(args) -> Outcome:
         count = read_manifest(open_store(args.samples)).count
         text = f"would write {count:,} poses as {args.format} to {open_store(args.out).uri}"
         return 0, {"count": count, "format": args.format}, text
-    options = {"size": args.size, "images": args.images, "per_file": args.per_file}
-    done = export(args.samples, args.format, args.out, **options, on_progress=ProgressLine("poses", label="export"))
+    options = ExportOptions(args.format, args.size, args.images, args.per_file)
+    done = export(args.samples, args.out, options, ProgressLine("poses", label="export"))
     text = f"{done['count']:,} poses as {done['format']} in {done['files']:,} files, {done['written']:,} of them new"
     return 0, done, f"{text}\n{done['uri']}"
 
@@ -157,9 +158,7 @@ def _problem_rows(problems) -> list[dict]:
 def _problem_text(problems, uri: str) -> str:
     lines = [f"{problem.key}: {problem.problem}" for problem in problems]
     if any(problem.shard is None for problem in problems):
-        lines.append(
-            "to repair the model: repeat `flexpose generate` with the --generator that the data set began with"
-        )
+        lines.append("to repair the model: repeat `flexpose generate` with the --generator of the first call")
     elif problems:
         lines.append(f"to repair it: flexpose repair {uri}")
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import yaml
 
 from flexpose_ray.dataset.reader import PoseReader
-from flexpose_ray.export.files import Job
+from flexpose_ray.export.options import ExportOptions
 
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B", "10B<n<100B")
 
@@ -31,13 +31,13 @@ CARD = """---
 
 # {count:,} generated poses ({skeleton})
 
-Keypoints sampled by flexpose_ray, an implementation of FlexPose, which adapts a generator of poses to a domain by a few
-annotated examples. They are made, not annotated: no photograph belongs to them.
+Keypoints sampled by flexpose_ray, an implementation of FlexPose, which adapts a generator of poses to a domain with a
+few annotated examples. They are generated, not annotated: no photographs belong to them.
 
 * {count:,} poses of {n_joints} joints: {joints}.
-* Generator `{generator}`, seed {seed}. With its `index`, a pose's address, they make every pose again.
-* Crop units: the pose stands in a square, [0, 1] from left to right and from top to bottom; times the picture's side
-  they are pixels.
+* Generator `{generator}`, seed {seed}. Together with a pose's `index`, its address, they give every pose again.
+* Crop units: a pose stands in a square, [0, 1] from left to right and from top to bottom; multiplied by the picture's
+  side they are pixels.
 {gate}
 ## Reading it
 
@@ -51,17 +51,17 @@ annotated examples. They are made, not annotated: no photograph belongs to them.
 """
 
 
-def dataset_card(poses: PoseReader, format: str, job: Job) -> str:
-    """The text of ``README.md``; it depends on the data set and on the export's options alone."""
+def dataset_card(poses: PoseReader, options: ExportOptions) -> str:
+    """The text of ``README.md``; it depends only on the data set and on the options, which are filled in."""
     skeleton, count = poses.skeleton, poses.count
     head = {
         "license": "other",
         "license_name": "see-attribution",
         "task_categories": ["keypoint-detection"],
         "size_categories": [SIZES[max(len(str(count)) - 3, 0)]],
-        "tags": ["pose-estimation", "keypoints", "synthetic", format],
+        "tags": ["pose-estimation", "keypoints", "synthetic", options.format],
     }
-    last = (count - 1) // job.per_file if job.per_file else 0
+    last = (count - 1) // options.per_file if options.per_file else 0
     return CARD.format(
         head=yaml.safe_dump(head, sort_keys=False),
         count=count,
@@ -71,7 +71,7 @@ def dataset_card(poses: PoseReader, format: str, job: Job) -> str:
         generator=poses.run.generator,
         seed=poses.run.seed,
         gate=_gate(poses),
-        reading=READING[format].format(size=job.size, last=last, joints=skeleton.n_joints),
+        reading=READING[options.format].format(size=options.size, last=last, joints=skeleton.n_joints),
         attribution=_attribution(poses),
     )
 

@@ -1,7 +1,7 @@
-"""COCO keypoint JSON: one square picture with one person a pose, all joints labelled and visible.
+"""COCO keypoint JSON: for each pose one square picture with one person, all joints labelled and visible.
 
-Ids count from 1 in the order of the data set (COCOeval takes 0 for "no match"); ``index`` beside them is the pose's
-address. Coordinates are pixels with two decimals, ``bbox`` encloses the joints, and ``area`` is that of ``bbox``.
+Ids count from 1 in the order of the data set (COCOeval takes 0 for "no match"); ``index`` beside them is the
+pose's address. Coordinates are pixels with two decimals; ``bbox`` encloses the joints, and ``area`` is its area.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from flexpose_ray.canonical import canonical_text
 from flexpose_ray.dataset.blocks import Block, take
 from flexpose_ray.dataset.layout import READERS
-from flexpose_ray.export.files import Job
+from flexpose_ray.export.job import Job
 from flexpose_ray.export.mmpose import dataset_info
 
 ANNOTATIONS_KEY, META_KEY = "annotations.json", "dataset_info.py"
@@ -23,17 +23,17 @@ CATEGORY = {"body_15": "person", "face_68": "face"}
 
 
 def write_coco(job: Job) -> None:
-    """Write ``dataset_info.py`` for mmpose, ``images/<id>.png`` if wanted, and after those ``annotations.json``."""
+    """Write ``dataset_info.py`` for mmpose, ``images/<id>.png`` if wanted, and then ``annotations.json``."""
     with job.file(META_KEY) as file:
         if file:
             file.write(dataset_info(job.poses.skeleton).encode())
-    pictures = job.poses.count if job.images else 0
+    pictures = job.poses.count if job.options.images else 0
     if not all(_picture_key(job, id) in job.present for id in range(1, pictures + 1)):
         job.present.discard(ANNOTATIONS_KEY)
     job.files += pictures
     with job.file(ANNOTATIONS_KEY) as file:
         if file is None:
-            job.tell(job.poses.count)
+            job.advance(job.poses.count)
             return
         for part in _document(job):
             file.write(part.encode())
@@ -42,16 +42,17 @@ def write_coco(job: Job) -> None:
 def _document(job: Job) -> Iterator[str]:
     """The JSON document, piece by piece; the pictures of a piece are written before it."""
     yield canonical_text(_head(job))[:-1] + ',"images":[\n'
-    template = f'{{"file_name":"%012d.{job.suffix}","height":{job.size},"id":%d,"license":1,"width":{job.size}}}'
+    size = job.options.size
+    template = f'{{"file_name":"%012d.{job.suffix}","height":{size},"id":%d,"license":1,"width":{size}}}'
     for first in range(1, job.poses.count + 1, CHUNK):
         last = min(first + CHUNK, job.poses.count + 1)
         yield ("" if first == 1 else ",\n") + ",\n".join(template % (id, id) for id in range(first, last))
     yield '\n],"annotations":[\n'
     next_id = 1
     for block in job.blocks():
-        if job.images:
+        if job.options.images:
             _write_pictures(job, block, next_id)
-        yield ("" if next_id == 1 else ",\n") + ",\n".join(_annotations(block, next_id, job.size))
+        yield ("" if next_id == 1 else ",\n") + ",\n".join(_annotations(block, next_id, size))
         next_id += len(block["index"])
     yield "\n]}\n"
 
@@ -94,7 +95,7 @@ def _annotations(block: Block, first_id: int, size: int) -> Iterator[str]:
 
 
 def _write_pictures(job: Job, block: Block, first_id: int) -> None:
-    """Write those pictures of a block that are missing."""
+    """Write the missing pictures of a block."""
     keys = [_picture_key(job, id) for id in range(first_id, first_id + len(block["index"]))]
     missing = [row for row, key in enumerate(keys) if key not in job.present]
     pictures = job.pictures(take(block, np.array(missing, int)))

@@ -1,4 +1,4 @@
-"""A data set in the hands of Ray."""
+"""A data set as Ray Data reads it."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_some_columns(ray_cluster, s3_uri: str, keypoints_NJ2: np.ndarray):
 
 
 @pytest.mark.slow
-def test_a_worker_tells_of_damage(ray_cluster, s3_uri: str, keypoints_NJ2: np.ndarray):
+def test_a_worker_finds_damage(ray_cluster, s3_uri: str, keypoints_NJ2: np.ndarray):
     poses = flexpose_ray.open_dataset(s3_uri)
     poses.store.put(poses.shards[3].shard, b"damaged")
     with pytest.raises(Exception, match="other bytes than were committed"):
         poses.to_ray().count()
 
 
-def test_an_unknown_column_is_told_before_ray_starts(s3_uri: str, keypoints_NJ2: np.ndarray):
+def test_an_unknown_column_is_refused_before_ray_starts(s3_uri: str, keypoints_NJ2: np.ndarray):
     with pytest.raises(ConfigError, match="'image'"):
         flexpose_ray.open_dataset(s3_uri).to_ray(["image"])

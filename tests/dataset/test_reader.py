@@ -6,17 +6,16 @@ import json
 import pickle
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import flexpose_ray
-from flexpose_ray.dataset.blocks import prefetched
 from flexpose_ray.dataset.loaders import PoseDataset
 from flexpose_ray.dataset.shards import shard_schema
 from flexpose_ray.errors import ConfigError, DataError
+from flexpose_ray.models.generators import copy_model
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.storage.base import MissingKeyError, Store
 from flexpose_ray.storage.local import LocalStore
@@ -31,6 +30,20 @@ def test_reading_loads_no_ray(tmp_path, make_dataset):
     make_dataset(LocalStore(tmp_path), 12)
     code = f"import sys, flexpose_ray; print(flexpose_ray.open_dataset({str(tmp_path)!r}).count, 'ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "12 False\n"
+
+
+def test_showing_loads_neither_torch_nor_ray(tmp_path, make_dataset, tiny_adapted: str):
+    make_dataset(LocalStore(tmp_path), 12)
+    copy_model(tiny_adapted, LocalStore(tmp_path / "model"))
+    code = f"""
+import sys
+from flexpose_ray.cli import main
+main(["show", {str(tmp_path)!r}, "--json"])
+print({{"torch", "ray"}} & set(sys.modules))
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    *text, modules = out.splitlines()
+    assert json.loads("".join(text))["fd_to_shots"] > 0 and modules == "set()"
 
 
 def test_what_a_data_set_knows_of_itself(store: Store, make_dataset):
@@ -119,22 +132,3 @@ def test_attributions_come_from_the_model(store: Store, make_dataset):
 def test_alpha_of_stored_pictures(tmp_path, make_dataset):
     make_dataset(LocalStore(tmp_path), 5, images="webp")
     assert flexpose_ray.open_dataset(tmp_path).alpha == Alpha(size=16)
-
-
-def test_prefetching_keeps_order_is_one_ahead_and_passes_errors_on():
-    begun, ahead = [], threading.Event()
-
-    def load(item: int) -> int:
-        begun.append(item)
-        if item == 1:
-            ahead.set()
-        if item == 3:
-            raise ValueError("third")
-        return -item
-
-    found = prefetched(range(5), load)
-    assert next(found) == (0, 0)
-    assert ahead.wait(5) and begun == [0, 1]
-    assert [next(found), next(found)] == [(1, -1), (2, -2)]
-    with pytest.raises(ValueError, match="third"):
-        next(found)

@@ -63,7 +63,7 @@ def test_drop_replaces_what_fails_from_addresses_of_its_own(renderer):
     np.testing.assert_allclose(poses.confidence_NJ, confidence_NJ, atol=1e-6)
 
 
-def test_a_gate_that_lets_nothing_pass_is_told(renderer):
+def test_a_gate_that_lets_nothing_pass(renderer):
     with pytest.raises(ConfigError, match=r"generate.gate: rejects nearly every pose at 40 places .*confidence"):
         renderer(GateSettings("drop", confidence=1)).poses(ShardId(0, 40))
 

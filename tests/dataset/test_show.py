@@ -1,4 +1,4 @@
-"""What is said of a data set."""
+"""Describing a data set."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_a_data_set_of_an_adapted_model(ray_cluster, tiny_adapted: str, tmp_path
     cost = shown["cost"]
     assert cost["poses"] == 130 and cost["cpu_s_per_million"] > 0 == cost["gpu_s_per_million"]
     text = format_show(shown)
-    for told in ("130 poses in 4 shards", "warn; of 130 drawn", "FD to shots", "CPU-seconds a million"):
-        assert told in text
+    for part in ("130 poses in 4 shards", "warn; of 130 drawn", "FD to shots", "CPU-seconds a million"):
+        assert part in text
 
 
 def test_work_that_is_not_published(ray_cluster, tiny_generator: str, tmp_path):

@@ -31,7 +31,7 @@ def regenerate(
         on_progress: takes (shards rendered, shards to render).
 
     Returns:
-        The shards that came out with other bytes than their commit says. On another kind of machine, or with other
+        The shards that came out with other bytes than were committed. On another kind of machine, or with other
         versions of the libraries in the manifest, that need not be damage.
 
     Raises:

@@ -17,7 +17,7 @@ from flexpose_ray.config import GenerateConfig
 from flexpose_ray.dataset.call_log import Call, log_call
 from flexpose_ray.dataset.commits import committed
 from flexpose_ray.dataset.layout import ShardId
-from flexpose_ray.dataset.ray_data import shard_rows
+from flexpose_ray.dataset.loaders import shard_rows
 from flexpose_ray.dataset.run_spec import RunSpec
 from flexpose_ray.engine.generate.plan import plan_generation
 from flexpose_ray.engine.generate.pools import Pools, cluster_pools

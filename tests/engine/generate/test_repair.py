@@ -42,9 +42,9 @@ def contents(store: Store) -> dict[str, bytes]:
 
 
 def test_rendering_again_gives_the_same_bytes(data_set: Store):
-    told = []
-    assert regenerate(data_set, 2, on_progress=lambda *at: told.append(at)) == []
-    assert told == [(1, 2), (2, 2)]
+    steps = []
+    assert regenerate(data_set, 2, on_progress=lambda *at: steps.append(at)) == []
+    assert steps == [(1, 2), (2, 2)]
     assert regenerate(data_set, 100) == []
 
 
@@ -69,9 +69,9 @@ def test_damage_is_mended_to_the_same_bytes(data_set: Store, made: dict[str, byt
     data_set.delete(ShardId(0, 40).commit_key)
     data_set.put(ShardId(3, 10).commit_key, b"{")
     assert len(verify(data_set)) == 6
-    told = []
-    assert repair(data_set, lambda *at: told.append(at)) == {"shards": 4, "commits": 2, "left": []}
-    assert told[-1] == (4, 4)
+    steps = []
+    assert repair(data_set, lambda *at: steps.append(at)) == {"shards": 4, "commits": 2, "left": []}
+    assert steps[-1] == (4, 4)
     assert contents(data_set) == made
 
 
