@@ -111,8 +111,8 @@ def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, on_progress: Progre
         made = generate(
             f"{store.uri}/adapted",
             f"{store.uri}/samples",
-            **recipe.generate.arguments(),
-            on_progress=lambda done, total: on_progress("generate", {"done": done, "total": total}),
+            recipe.generate,
+            lambda done, total: on_progress("generate", {"done": done, "total": total}),
         )
     with clock.stage("evaluate"):
         on_progress("evaluate", {"count": recipe.evaluate.count})

@@ -17,7 +17,9 @@ import torch
 import yaml
 from moto.server import ThreadedMotoServer
 
-from flexpose_ray.dataset.manifest import commit_shard, pin_run, plan_shards, publish
+from flexpose_ray.dataset.commits import commit_shard
+from flexpose_ray.dataset.layout import plan_shards
+from flexpose_ray.dataset.manifest import publish
 from flexpose_ray.dataset.pictures import draw_images
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.engine.runtime.session import ray_session
@@ -32,6 +34,7 @@ from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.training.distribution import moments
 from tests.radosgw import Radosgw, missing_binaries
+from tests.run_specs import run_spec
 
 MakeDataset = Callable[..., np.ndarray]
 STRIDE = 2**40
@@ -178,8 +181,8 @@ def make_dataset() -> MakeDataset:
         keypoints_NJ2 = np.random.default_rng(0).uniform(0.1, 0.9, (count, n_joints, 2)).astype(np.float32)
         index_N = np.arange(count)
         index_N[::7] += STRIDE
-        run = {"generator": "ab" * 32, "seed": 7, "skeleton": skeleton, "shard_size": 10, "images": images}
-        pin_run(store, run | {"alpha": alpha.config if images else None})
+        run = run_spec(images, alpha)
+        run.pin(store)
         shards = plan_shards(count, 10)
         for shard in shards:
             rows = slice(shard.index * 10, shard.index * 10 + shard.rows)
@@ -187,7 +190,7 @@ def make_dataset() -> MakeDataset:
             confidence_NJ = np.full((shard.rows, n_joints), 0.5)
             data = encode_shard(index_N[rows], keypoints_NJ2[rows], confidence_NJ, drawn)
             commit_shard(store, shard.index, data, {"rows": shard.rows})
-        publish(store, shards)
+        publish(store, run, shards)
         return keypoints_NJ2
 
     return make

@@ -21,12 +21,15 @@ from ray.exceptions import NodeDiedError, RayTaskError
 
 from flexpose_ray.cli import main
 from flexpose_ray.cli.parser import build_parser
-from flexpose_ray.dataset.manifest import MODEL, commit_shard, pin_run, plan_shards, publish
+from flexpose_ray.dataset.commits import commit_shard
+from flexpose_ray.dataset.layout import MODEL, plan_shards
+from flexpose_ray.dataset.manifest import publish
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.models.generators import copy_model
 from flexpose_ray.sources.pose_file import write_poses
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
+from tests.run_specs import run_spec
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
 VERBS = next(action.choices for action in build_parser()._actions if action.choices)
@@ -79,13 +82,14 @@ def inputs(tmp_path_factory, tiny_generator: str) -> Path:
 def _make_data_set(folder: Path, generator: str, keypoints_NJ2: np.ndarray) -> None:
     store = open_store(folder)
     digest = copy_model(generator, store.child(MODEL))
-    pin_run(store, {"seed": 0, "shard_size": 20, "skeleton": "body_15", "generator": digest})
+    run = run_spec(seed=0, shard_size=20, generator=digest)
+    run.pin(store)
     shards = plan_shards(len(keypoints_NJ2), 20)
     for shard, part_NJ2 in zip(shards, np.split(keypoints_NJ2, len(shards)), strict=True):
         index_N = np.arange(20) + 20 * shard.index
         data = encode_shard(index_N, part_NJ2, np.ones((20, 15), np.float32))
         commit_shard(store, shard.index, data, {"rows": 20})
-    publish(store, shards)
+    publish(store, run, shards)
 
 
 @pytest.fixture(autouse=True)
@@ -249,7 +253,7 @@ def test_bad_recipes_are_refused(capsys, command: str, told: list[str]):
         ("export in/samples --format npz --out in/file/x", ["in/file"]),
         ("export in/samples --format onnx --out new", ["no model here"]),
         ("export in/generator --format coco --out new", ["no published data set here"]),
-        ("export in/generator --format torchscript --size 9 --out new", ["--size: means nothing to torchscript"]),
+        ("export in/generator --format torchscript --size 9 --out new", ["--size: has no meaning for torchscript"]),
         ("import in/file --networks in/generator/model.json --source table:in/good.npz --out new", ["in/file"]),
         ("import in/none --networks in/generator/model.json --source table:in/good.npz --out new", ["in/none"]),
         ("show in", ["run.json", "is not there"]),
@@ -463,7 +467,7 @@ def test_many_targets_of_which_one_fails(capsys, ray_cluster):
         (f"{GENERATE} --out new/data --count 25000", "would sample 25,000 poses in 25 shards, 0 of which are there"),
         (f"{EVALUATE} table:in/good.npz", "would compare 60 poses of in/samples with 60 target poses"),
         ("verify in/samples --regenerate 9", "would hash 3 shards of"),
-        ("repair in/samples", "nothing to mend"),
+        ("repair in/samples", "nothing to repair"),
         ("gc in/samples", "0 objects would be removed from"),
         ("export in/samples --format coco --out new", "would write 60 poses as coco to"),
         ("export in/generator --format onnx --out new", "would write the networks of in/generator"),

@@ -145,7 +145,7 @@ def test_a_job_runs_on_a_cluster(head: tuple[str, dict[str, str]], tiny_generato
     assert ended.returncode == 0, ended.stdout + ended.stderr
     made = next(json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{"))
     assert made["rendered"] == 90
-    assert read_manifest(open_store(tmp_path / "data"))["count"] == 90
+    assert read_manifest(open_store(tmp_path / "data")).count == 90
 
     refused = submit("--count", "0")
     assert refused.returncode != 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -169,12 +169,6 @@ class GenerateConfig(Section):
     gate: GateConfig = GateConfig()
     images: Literal["png", "webp"] | None = None
     actors: Count | None = None
-
-    def arguments(self) -> dict[str, Any]:
-        """For engine.generate.generate."""
-        from flexpose_ray.pose.gate import GateSettings  # here, so that a bad option never waits for torch
-
-        return {**self.model_dump(exclude={"gate"}), "gate": GateSettings(**self.gate.model_dump())}
 
 
 class EvaluateConfig(Section):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from flexpose_ray.errors import WeightsError
+from flexpose_ray.models.shots import SHOTS
 from flexpose_ray.models.weights import Model, copy_weights, load_into, read_model, resolve, write_model
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.discriminator import Discriminator
@@ -21,7 +22,6 @@ from flexpose_ray.storage.open import open_store
 from flexpose_ray.training.distribution import Moments
 
 BASE = "base"  # in a copy, the base's folder within the adapted model's
-SHOTS = "gate.shots"
 
 
 @dataclass(frozen=True)

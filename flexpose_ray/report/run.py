@@ -63,7 +63,7 @@ def collect(store: Store) -> ReportData:
         found |= {"layers": transfer["layers"], "blended": "blend" in transfer}
         losses += [{"stage": "adaptation", **row} for row in model.card["history"]]
     if (manifest := newest_manifest(store.child("samples"))) is not None:
-        found |= {"count": manifest["count"], "data_uri": f"{store.uri}/samples"}
+        found |= {"count": manifest.count, "data_uri": f"{store.uri}/samples"}
     if store.exists("evaluation.json"):
         found["evaluation"] = read_json(store, "evaluation.json")
     if store.exists("timings.json"):

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flexpose_ray.dataset.manifest import ShardId, committed, read_commits, read_log, read_manifest
+from flexpose_ray.dataset.call_log import read_log
+from flexpose_ray.dataset.commits import committed, read_commits
+from flexpose_ray.dataset.layout import ShardId
+from flexpose_ray.dataset.manifest import read_manifest
 from flexpose_ray.dataset.verify import verify
 from flexpose_ray.storage.base import PATIENCE_S
 from flexpose_ray.storage.local import TEMP_PREFIX
@@ -40,7 +43,7 @@ def test_two_drivers_at_once_make_one_data_set(
     store = open_store(uri)
     if kind == "s3":
         assert meeting.both.is_set()
-        assert [note["poses"] for note in read_log(store)] == [COUNT, COUNT], "one of them had nothing to do"
+        assert [call.poses for call in read_log(store)] == [COUNT, COUNT], "one of them had nothing to do"
     assert_sound(store, undisturbed)
 
 
@@ -105,7 +108,7 @@ def test_a_full_disk_is_told_and_room_made_later_ends_the_run(
     assert store.list("manifests/") == [], "readers see a data set that is not whole"
     assert not [path for path in disk.rglob("*") if path.name.startswith(TEMP_PREFIX)]
     for commit in read_commits(store, sorted(committed(store))):
-        assert store.get(commit["shard"]) == undisturbed[commit["shard"]], "committed, but not whole"
+        assert store.get(commit.shard) == undisturbed[commit.shard], "committed, but not whole"
 
     full_disk(64 * 2**20)
     assert command.start().end() == 0, command.told
@@ -129,7 +132,7 @@ def test_a_data_set_grows_on_a_real_server(nodes: Nodes, undisturbed: Contents, 
         assert command.start().end() == 0, command.told
         assert verify(store) == []
     manifest = read_manifest(store)
-    assert manifest["version"] == 2 and manifest["count"] == COUNT
+    assert manifest.version == 2 and manifest.count == COUNT
     short = ShardId((COUNT // 2 - 3) // SHARD_SIZE, (COUNT // 2 - 3) % SHARD_SIZE)
     assert committed(store) == {short, *(ShardId(i, SHARD_SIZE) for i in range(SHARDS))}
     shards = {key: data for key, data in undisturbed.items() if key.startswith(("shards/", "commits/", "model/"))}

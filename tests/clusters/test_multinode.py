@@ -126,7 +126,7 @@ def test_a_pretraining_outlives_a_node(trained: str):
 
 def test_a_generation_outlives_a_node(generated: str, store: Store):
     data = store.child("data")
-    assert read_manifest(data)["count"] == 3000
+    assert read_manifest(data).count == 3000
     assert verify(data) == []
 
 
