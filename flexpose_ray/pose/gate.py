@@ -117,7 +117,7 @@ class Gate:
         if self.shots_SJ2 is not None:
             nearest_N = nearest_distance(keypoints_NJ2, self.shots_SJ2).astype(np.float32)
         copy_N = nearest_N < s.shot_copy
-        passes_N = (reason_N < 0) & ~copy_N  # others are not duplicates of a copy, which goes itself
+        passes_N = (reason_N < 0) & ~copy_N  # nothing is a duplicate of a copy, which is itself rejected
         reject("duplicate", duplicates(keypoints_NJ2, kept_MJ2, s.duplicate, reason_N < 0, passes_N))
         reject("copy", copy_N)
         return Verdict(reason_N, nearest_N)

@@ -53,7 +53,7 @@ class PoseSet:
         if self.keypoints_NJ2.ndim != 3 or self.keypoints_NJ2.shape[1:] != want:
             raise DataError(
                 "pose set",
-                f"{self.skeleton_name} wants (N, {want[0]}, 2) keypoints, found {self.keypoints_NJ2.shape}",
+                f"{self.skeleton_name} needs (N, {want[0]}, 2) keypoints, found {self.keypoints_NJ2.shape}",
                 "map your joints with --mapping",
             )
         bad = ~np.isfinite(self.keypoints_NJ2).all((1, 2))

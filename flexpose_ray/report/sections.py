@@ -161,7 +161,7 @@ def config(run: ReportData) -> str:
     """The recipe."""
     if not run.config_text:
         return ""
-    return section("Configuration", "The recipe that makes this run again.", f"<pre>{escape(run.config_text)}</pre>")
+    return section("Configuration", "The recipe that repeats this run.", f"<pre>{escape(run.config_text)}</pre>")
 
 
 def _heading(key: str) -> str:

@@ -44,7 +44,7 @@ def render_sweep(name: str, sweep: SweepConfig, found: dict, rows: list[dict], c
     """The page as text.
 
     Args:
-        found: what :func:`summarise` gives for ``rows``.
+        found: result of :func:`summarise` for ``rows``.
         config_text: the recipe, as YAML.
     """
     run = ReportData(title=name, config_text=config_text)

@@ -64,7 +64,7 @@ def poses_from_bytes(content: bytes, where: str) -> PoseSet:
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowInvalid, OSError) as e:
-        raise DataError(where, f"not a readable Parquet file: {e}", "write it anew with `flexpose prepare`") from e
+        raise DataError(where, f"not a readable Parquet file: {e}", "write it again with `flexpose prepare`") from e
     metadata = table.schema.metadata or {}
     version = metadata.get(FORMAT_KEY, b"").decode()
     if version != FORMAT:
@@ -75,7 +75,7 @@ def poses_from_bytes(content: bytes, where: str) -> PoseSet:
         problem = f"columns {', '.join(f'{f.name} {f.type}' for f in table.schema)} are not a pose set's"
         raise DataError(where, problem, "make one with `flexpose prepare`")
     if any(column.null_count for column in table.columns):
-        raise DataError(where, "empty cells in a pose set", "make it anew with `flexpose prepare`")
+        raise DataError(where, "empty cells in a pose set", "make it again with `flexpose prepare`")
     return PoseSet(
         _floats(table["keypoints"]).reshape(-1, skeleton.n_joints, 2),
         skeleton.name,

@@ -29,7 +29,7 @@ class Format:
     """One format of annotations.
 
     Attributes:
-        read: its reader; a 3D format's gives clips, which cameras then see.
+        read: its reader; that of a 3D format returns clips, which cameras then see.
         mapped: whether joint names vary from file to file, so that a mapping makes sense.
         folder: whether the path may be a folder.
         in_3d: whether the source states cameras behind a ``?``.

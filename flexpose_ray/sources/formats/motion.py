@@ -56,7 +56,7 @@ def read_npz_clips(path: Path) -> Iterator[Clip]:
         with np.load(path, allow_pickle=False) as found:
             arrays = {key: found[key] for key in sorted(found)}
     except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as e:  # TypeError: a bare .npy
-        raise DataError(path, f"not a readable .npz: {e}", "save it anew, without object arrays") from e
+        raise DataError(path, f"not a readable .npz: {e}", "save it again, without object arrays") from e
     joints = [str(name) for name in arrays.pop("joints", CMU_38)]
     if not arrays:
         raise DataError(path, "no clip there", "save it as np.savez(path, **{'action/clip': positions})")

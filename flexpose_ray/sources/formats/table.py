@@ -55,7 +55,7 @@ def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]
         with np.load(path, allow_pickle=False) as found:
             arrays = {key: found[key] for key in ("keypoints", "joints", "group", "label") if key in found}
     except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as e:  # TypeError: a bare .npy
-        raise DataError(path, f"not a readable .npz: {e}", "save it anew, without object arrays") from e
+        raise DataError(path, f"not a readable .npz: {e}", "save it again, without object arrays") from e
     points_NS2 = arrays.pop("keypoints", None)
     if points_NS2 is None:
         raise DataError(path, "no array `keypoints` there", "save it as np.savez(path, keypoints=...)")
