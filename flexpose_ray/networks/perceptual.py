@@ -1,7 +1,7 @@
 """Gamma: the feature extractor behind the perceptual loss (paper eq. 5).
 
-Each is a function from images (N, C, H, W) in [-1, 1] to a list of feature tensors, first axis N. The paper takes
-VGG-16; without its weights, networks trained on the source's skeletons know more of skeletons than of photographs.
+Gamma is a function from images (N, C, H, W) in [-1, 1] to a list of feature tensors, first axis N. The paper uses
+VGG-16. The built-in alternatives were trained on the source's skeleton images and need no other weights.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.engine.runtime.memory import keep_memory
 from flexpose_ray.models.generators import load_sampler
+from flexpose_ray.networks.folded import FoldedBeta, FoldedGenerator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.inference import FrozenBeta, FrozenGenerator
 from flexpose_ray.networks.ops import StyledConv, lrelu, upsample
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.gate import Gate, GateSettings
@@ -76,7 +76,7 @@ def port(generator: Generator, z_NZ: torch.Tensor) -> torch.Tensor:
 def test_generator_against_grouped_convolutions():
     torch.manual_seed(0)
     plain, z = Generator().eval(), torch.randn(64, 128)
-    ours = FrozenGenerator(plain)
+    ours = FoldedGenerator(plain)
     torch.testing.assert_close(ours(z), port(plain, z), rtol=1e-3, atol=1e-3)
 
     sizes = (2, 4, 8, 16, 32, 64)
@@ -91,7 +91,7 @@ def test_generator_against_grouped_convolutions():
 def test_shares_of_sampling():
     """Where the time of a pose goes: medians over passes of one run."""
     sampler, index_N = load_sampler("builtin:coco"), np.arange(512)
-    generator, beta = FrozenGenerator(sampler.generator), FrozenBeta(sampler.beta, sampler.alpha.size)
+    generator, beta = FoldedGenerator(sampler.generator), FoldedBeta(sampler.beta, sampler.alpha.size)
     gate = Gate(sampler.alpha, sampler.limits, None, GateSettings(), sampler.read)
     z_NZ = torch.as_tensor(latents(0, index_N, sampler.generator.z_size))
     batches = z_NZ.split(sampler.batch)

@@ -97,8 +97,7 @@ def adapt(
     keep_memory()
     start = time.perf_counter()
     settings = FlexPoseSettings(**config.model_dump())
-    networks = parts.generator, parts.discriminator, parts.beta, parts.alpha
-    transfer = learn_transfer(*networks, parts.source, shots.keypoints_NJ2, settings, note, device)
+    transfer = learn_transfer(parts, shots.keypoints_NJ2, settings, note, device)
     parameters = sum(t.numel() for t in transfer.state_dict().values())
     card = {**make, "parameters": parameters, "seconds": round(time.perf_counter() - start, 1), "history": history}
     digest = save_adapted(out_uri, base.uri, parts.digest, transfer, shots.keypoints_NJ2, card)

@@ -82,7 +82,7 @@ def _adapt_and_judge(point: dict[str, Any], study: Study, report: Report) -> dic
 
     def poses(transfer: Transfer, count: int) -> np.ndarray:
         # A copy: sampling freezes what it is given.
-        sampler = PoseSampler(parts.generator, parts.beta, parts.alpha, "", copy.deepcopy(transfer), device=device)
+        sampler = PoseSampler(parts.generator, parts.beta, parts.alpha, copy.deepcopy(transfer), device=device)
         return sampler.sample(SAMPLE_SEED + sweep.seed, np.arange(count))[0]
 
     def note(row: dict) -> None:
@@ -101,8 +101,7 @@ def _adapt_and_judge(point: dict[str, Any], study: Study, report: Report) -> dic
         looking += time.perf_counter() - began
 
     began = time.perf_counter()
-    networks = parts.generator, parts.discriminator, parts.beta, parts.alpha
-    transfer = adapt(*networks, parts.source, shots_NJ2, settings, note, device, look)
+    transfer = adapt(parts, shots_NJ2, settings, note, device, look)
     seconds = time.perf_counter() - began - looking
     judged_NJ2 = poses(transfer, min(sweep.samples, len(held_NJ2)))
     scores = {**judge(judged_NJ2, held_NJ2), "seconds": round(seconds, 3)}

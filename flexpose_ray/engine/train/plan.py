@@ -173,7 +173,7 @@ def _step_seconds(trainer: GanTrainer) -> float:
 
 
 def _evaluation_seconds(p: PretrainConfig, trainer: GanTrainer, held: PoseSet) -> float:
-    sampler = PoseSampler(trainer.averaged, trainer.beta, trainer.alpha, "", device=trainer.device)
+    sampler = PoseSampler(trainer.averaged, trainer.beta, trainer.alpha, device=trainer.device)
     start = time.perf_counter()
     poses_NJ2, _ = sampler.sample(0, np.arange(SAMPLES))
     sampling = (time.perf_counter() - start) * p.eval_samples / SAMPLES

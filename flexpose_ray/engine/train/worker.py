@@ -33,7 +33,7 @@ from flexpose_ray.sources.mixture import pose_weights, split_mixture
 from flexpose_ray.sources.parquet import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.gan import Finish, GanSettings, GanTrainer
+from flexpose_ray.training.gan import Completion, GanSettings, GanTrainer, RealPoses, Worker
 
 LEFT = "left"  # in the report of a worker that was asked to leave, after its checkpoint
 PATIENCE_S = 600.0  # for a storage server that is away: workers start anew in no less
@@ -145,23 +145,12 @@ def gan_trainer(
     networks = build_networks(p)
     same = {name: getattr(p, name) for name in GanSettings.__dataclass_fields__}
     settings = GanSettings(**{**same, "bf16": bf16})
-    workers = dict(reduce=partial(average, world=world), gather=partial(gather, world=world)) if world > 1 else {}
-    weights_N = pose_weights(train, [source.weight for source in recipe.sources])
-    return GanTrainer(
-        *networks,
-        alpha,
-        train.keypoints_NJ2,
-        settings,
-        device,
-        beta,
-        **workers,
-        rank=rank,
-        world=world,
-        weights_N=weights_N,
-    )
+    exchange = dict(reduce=partial(average, world=world), gather=partial(gather, world=world)) if world > 1 else {}
+    poses = RealPoses(train.keypoints_NJ2, pose_weights(train, [source.weight for source in recipe.sources]))
+    return GanTrainer(*networks, alpha, poses, settings, Worker(device, rank, world, **exchange), beta)
 
 
-def average(tensors: list[torch.Tensor], world: int) -> Finish:
+def average(tensors: list[torch.Tensor], world: int) -> Completion:
     """Begin to average tensors over all workers, as one flat all-reduce; what comes back awaits the end."""
     flat = torch.cat([t.reshape(-1) for t in tensors])
     work = dist.all_reduce(flat, async_op=True)
@@ -209,6 +198,6 @@ class Meter:
         rate = (self.trainer.images_seen - self.seen) / 1000 / seconds
         record_work("train", seconds, self.trainer.device.type)
         means = torch.tensor([np.mean(v) for v in self.sums.values()], dtype=torch.float64, device=self.trainer.device)
-        self.trainer.reduce([means])()
+        self.trainer.worker.reduce([means])()
         losses = {name: round(mean, 5) for name, mean in zip(self.sums, means.tolist(), strict=True)}
         return {"kimg": kimg, "kimg_s": round(rate, 5), "eta_s": max(0, round((goal_kimg - kimg) / rate)), **losses}

@@ -24,15 +24,16 @@ from flexpose_ray.judging.metrics import frechet_distance, mean_joint_error
 from flexpose_ray.models.generators import copy_model, save_generator
 from flexpose_ray.models.weights import load_tensors, read_model
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.geometry import with_mirrored
 from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.pose.moments import moments
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.distribution import moments
 
 NETWORKS = {"generator": Generator, "discriminator": Discriminator, "beta": Beta}
 OURS = ("source.", "gate.")  # tensors of a model that come from its source poses
@@ -88,10 +89,11 @@ def import_generator(
         "poses": len(source),
         **_figures(parts["generator"], parts["beta"], alpha, both_sides_NJ2),
     }
-    known = moments(torch.as_tensor(both_sides_NJ2)), PoseLimits.of(source.keypoints_NJ2, source.skeleton)
+    networks = Networks(**parts, alpha=alpha, source=moments(both_sides_NJ2))
+    limits = PoseLimits.of(source.keypoints_NJ2, source.skeleton)
     store = open_store(out_uri)
     with tempfile.TemporaryDirectory(prefix="flexpose-") as folder:
-        digest = save_generator(folder, *parts.values(), alpha, *known, card)
+        digest = save_generator(folder, networks, limits, card)
         if store.exists("model.json") and read_model(out_uri).digest != digest:
             raise ConfigError(out_uri, "holds another model", "choose another folder, or delete that one")
         copy_model(folder, store)
@@ -201,7 +203,7 @@ def _check(tensors: Tensors, parts: dict[str, nn.Module], path: str) -> None:
 
 def _figures(generator: Generator, beta: Beta, alpha: Alpha, poses_NJ2: np.ndarray) -> dict[str, float]:
     """How beta reads drawings of the source, and how far samples are from it."""
-    sampler = PoseSampler(generator, beta, alpha, "")
+    sampler = PoseSampler(generator, beta, alpha)
     some_NJ2 = poses_NJ2[:: -(-len(poses_NJ2) // JUDGED)]
     read_NJ2, _ = sampler.read(alpha.draw(torch.as_tensor(some_NJ2)))
     samples_NJ2, _ = sampler.sample(0, np.arange(JUDGED))

@@ -15,14 +15,15 @@ from flexpose_ray.models.generators import load_sampler, save_generator
 from flexpose_ray.models.portable import foreign
 from flexpose_ray.models.portable.foreign import import_generator
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.geometry import flip
 from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.pose.moments import moments
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.training.distribution import moments
 
 SOURCE = PoseSet(np.random.default_rng(0).random((60, 15, 2)).astype(np.float32))
 ALPHA = Alpha(size=16)
@@ -72,8 +73,8 @@ def flat(states):
 
 def native_digest(parts, folder):
     both_sides_NJ2 = np.concatenate([SOURCE.keypoints_NJ2, flip(SOURCE.keypoints_NJ2, BODY_15)])
-    known = moments(torch.as_tensor(both_sides_NJ2)), PoseLimits.of(SOURCE.keypoints_NJ2, BODY_15)
-    return save_generator(str(folder), *parts.values(), ALPHA, *known, {})
+    limits = PoseLimits.of(SOURCE.keypoints_NJ2, BODY_15)
+    return save_generator(str(folder), Networks(**parts, alpha=ALPHA, source=moments(both_sides_NJ2)), limits, {})
 
 
 def refused(weights, config, out, kind=WeightsError, source=SOURCE):
