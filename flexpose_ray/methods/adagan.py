@@ -117,13 +117,8 @@ def learn(task: AdaptationTask, settings: AdaGanSettings, on_step: OnStep, devic
             value = value + s.perceptual * perceptual_distance(gamma(images), gamma(wanted))
         return value
 
-    minimise(
-        loss,
-        [{"params": [*model.scales, *model.shifts]}, {"params": [z_MZ], "lr": s.latent_lr}],
-        s.lr,
-        s.steps,
-        on_step,
-    )
+    groups = [{"params": [*model.scales, *model.shifts]}, {"params": [z_MZ], "lr": s.latent_lr}]
+    minimise(loss, groups, s.lr, s.steps, on_step)
     tensors = model.tensors()
     parameters = sum(t.numel() for t in tensors.values()) + z_MZ.numel()
     narrowed = _narrowing(model.generator, s.spread)

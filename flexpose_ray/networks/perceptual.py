@@ -25,7 +25,7 @@ VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512
 
 
 def make_gamma(name: str, beta: Beta, discriminator: Discriminator) -> Gamma:
-    """Gamma by name.
+    """Make the feature extractor that ``name`` stands for.
 
     Args:
         name: "beta" or "discriminator" (their feature maps), "keypoints" (beta's output), "pixels", or a local file
@@ -44,7 +44,7 @@ def make_gamma(name: str, beta: Beta, discriminator: Discriminator) -> Gamma:
     if name == "pixels":
         return lambda images: [images]
     if not Path(name).is_file():
-        raise ConfigError("gamma", f"{name!r} is no file", f"choose {', '.join(BUILT_IN)} or a VGG-16 weights file")
+        raise ConfigError("gamma", f"{name!r} is not a file", f"choose {', '.join(BUILT_IN)} or a VGG-16 weights file")
     return Vgg16(Path(name))
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.engine.runtime.memory import keep_memory
 from flexpose_ray.models.generators import load_sampler
+from flexpose_ray.networks import folded
 from flexpose_ray.networks.folded import FoldedBeta, FoldedGenerator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.ops import StyledConv, lrelu, upsample
@@ -19,6 +20,7 @@ from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.gate import Gate, GateSettings
 from flexpose_ray.pose.latents import latents
 
+pytestmark = pytest.mark.bench
 PAIRS = 15
 
 
@@ -85,6 +87,32 @@ def test_generator_against_grouped_convolutions():
     found = ratio(lambda: ours(z), lambda: port(plain, z[:best])) * len(z) / best
     print(f"\ngenerator, 64 px: {found:.2f} times the images/s of grouped convolutions at their best batch, {best}")
     assert found > 3
+
+
+def plain_conv(weight_OIKK, bias_O, side, doubled=False):
+    """`fast_conv` without its fast forms."""
+    weight = weight_OIKK.contiguous(memory_format=torch.channels_last)
+    return lambda x: F.conv2d(upsample(x) if doubled else x, weight, bias_O, padding=1)
+
+
+@torch.inference_mode()
+def test_folded_sampling_against_plain_convolutions_and_the_networks(monkeypatch):
+    """What the fast convolutions gain, and the folded form as a whole; both define the bytes of data sets."""
+    sampler = load_sampler("builtin:coco")
+    generator, beta, z = sampler.generator, sampler.beta, torch.randn(64, sampler.generator.z_size)
+    fast = FoldedGenerator(generator), FoldedBeta(beta, sampler.alpha.size)
+    monkeypatch.setattr(folded, "fast_conv", plain_conv)
+    plain = FoldedGenerator(generator), FoldedBeta(beta, sampler.alpha.size)
+    torch.testing.assert_close(fast[1](fast[0](z)), plain[1](plain[0](z)), rtol=1e-3, atol=1e-3)
+    images = fast[0](z)
+    found = {
+        "generator": ratio(lambda: fast[0](z), lambda: plain[0](z)),
+        "beta": ratio(lambda: fast[1](images), lambda: plain[1](images)),
+        "both": ratio(lambda: fast[1](fast[0](z)), lambda: plain[1](plain[0](z))),
+        "both, against the networks": ratio(lambda: fast[1](fast[0](z)), lambda: beta(generator(z))),
+    }
+    print("\nspeed of fast convolutions over plain ones: " + ", ".join(f"{k} {v:.2f}" for k, v in found.items()))
+    assert min(found.values()) > 0.75
 
 
 @torch.inference_mode()

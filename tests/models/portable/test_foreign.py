@@ -230,11 +230,11 @@ def spoil(states, what):
         ("missing", "generator.start is missing"),
         ("unknown", "optimizer.step is in no network of the config"),
         ("no tensor", "epoch is int, not a tensor"),
-        ("shape", "generator.start has shape (1, 4, 4, 4), the config wants (1, 16, 4, 4)"),
+        ("shape", "generator.start has shape (1, 4, 4, 4), the config needs (1, 16, 4, 4)"),
         ("half", "generator.start is torch.float16, expected torch.float32"),
         ("nan", "beta.down2.1.running_var holds NaN or infinity"),
-        ("sparse", "generator.start is no plain tensor"),
-        ("endless", "dicts within dicts without end"),
+        ("sparse", "generator.start is not a plain tensor"),
+        ("endless", "its dicts are nested too deeply"),
     ],
 )
 def test_a_tensor_that_does_not_fit_is_named(what, told, states, config, tmp_path):
