@@ -61,7 +61,7 @@ class HalfFrozen(Discriminator):
         super().__init__(**discriminator.config)
         self.load_state_dict(discriminator.state_dict())
         if frozen > len(self.blocks):
-            raise ConfigError("frozen", f"{frozen} blocks cannot be frozen", f"this discriminator has {len(self.blocks)}")
+            raise ConfigError("frozen", f"cannot freeze {frozen} blocks", f"this discriminator has {len(self.blocks)}")
         self.frozen = frozen
 
     def requires_grad_(self, requires_grad: bool = True) -> HalfFrozen:
