@@ -25,7 +25,7 @@ Number = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
-Draw = Callable[[int, int], np.ndarray]  # (count, seed) -> poses_NJ2
+DrawPoses = Callable[[int, int], np.ndarray]  # (count, seed) -> poses_NJ2
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class MethodResult:
         tensors: what an adapted model stores beside the generator or the source set, which are there anyway.
     """
 
-    draw: Draw
+    draw: DrawPoses
     parameters: int
     tensors: dict[str, torch.Tensor]
 
@@ -135,7 +135,7 @@ def stored_bytes(tensors: dict[str, torch.Tensor]) -> int:
     return len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
-def drawn_by(generator: Generator, task: AdaptationTask, device: str, transfer: Transfer | None = None) -> Draw:
+def drawn_by(generator: Generator, task: AdaptationTask, device: str, transfer: Transfer | None = None) -> DrawPoses:
     """Draw poses by sampling ``generator``, through tau where there is one."""
     sampler = PoseSampler(generator, task.networks.beta, task.networks.alpha, transfer, device=device)
     return lambda count, seed: sampler.sample(seed, np.arange(count))[0]

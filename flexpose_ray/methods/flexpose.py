@@ -16,15 +16,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.methods.blending import SAMPLES, BlendSettings, fit_blend
 from flexpose_ray.methods.guidance import both_sides, guidance, need_two, with_sides
+from flexpose_ray.methods.pairs import pairs_loss
 from flexpose_ray.methods.target_moments import shrink_of, shrunk_moments, transport_map
 from flexpose_ray.networks.bundle import Networks
-from flexpose_ray.networks.perceptual import make_gamma, perceptual_distance
 from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.networks.transfer import NONE, Transfer, layer_set
 from flexpose_ray.pose.latents import latents
@@ -33,7 +31,6 @@ from flexpose_ray.training.loop import OnStep, minimise
 from flexpose_ray.training.losses import energy_distance
 
 LOSSES = ("moments", "energy", "perceptual")
-PAIRINGS = ("random", "nearest", "transport")
 POOL = 2048  # latents that "moments" moves
 OTHERS = 256  # moved poses that a step's distribution is compared with
 PAIRS, LIKENESS = 0.3, 0.05  # weights of these terms beside the energy distance
@@ -50,8 +47,8 @@ class FlexPoseSettings:
         bias: add a shift to each U.
         loss: "moments" (to a mean and covariance between the shots' and the source's), "energy" (energy distance to
             the guidance set) or "perceptual" (paper eq. 5).
-        pairing: for "perceptual", which latent is paired with which guidance pose: "random" (the paper), "nearest" in
-            beta's space among more latents, "transport" (one to one, least total distance).
+        pairing: for "perceptual", which latent is paired with which guidance pose: "random" (the paper), "nearest" or
+            "transport"; see methods/pairs.py.
         gamma: features of "perceptual"; see networks/perceptual.py.
         mixup: size E of the guidance set by pose-mixup (paper eq. 7); 0 takes the shots alone.
         shrink: for "moments" the weight of the shots' covariance, the rest is the source's; for the blend how far the
@@ -143,7 +140,7 @@ def _make_loss(networks: Networks, sampler: PoseSampler, shots_NJ2: np.ndarray, 
     guidance_NJ2 = guidance(shots_NJ2, s.mixup, rng, networks.alpha.skeleton, s.mirror)
     if s.loss == "energy":
         return _energy_loss(sampler, guidance_NJ2, s, rng)
-    return _perceptual_loss(networks, sampler, guidance_NJ2, s, rng)
+    return pairs_loss(sampler.images, sampler, networks.discriminator, guidance_NJ2, s, rng)
 
 
 def _moments_loss(networks: Networks, sampler: PoseSampler, shots_NJ2: np.ndarray, s: FlexPoseSettings) -> Loss:
@@ -186,40 +183,3 @@ def _energy_loss(sampler: PoseSampler, guidance_NJ2: np.ndarray, s: FlexPoseSett
         return energy_distance(poses_NJ2, torch.as_tensor(guidance_NJ2[rows]).to(sampler.device))
 
     return loss
-
-
-def _perceptual_loss(
-    networks: Networks,
-    sampler: PoseSampler,
-    guidance_NJ2: np.ndarray,
-    s: FlexPoseSettings,
-    rng: np.random.Generator,
-) -> Loss:
-    """Perceptual distance between g_t(z_m) and alpha(t_m) of pairs (paper eq. 5)."""
-    gamma = make_gamma(s.gamma, networks.beta, networks.discriminator)
-    z_NZ = torch.as_tensor(pair_latents(sampler, guidance_NJ2, s.pairing, s.seed)).to(sampler.device)
-
-    def loss(step: int) -> torch.Tensor:
-        rows = rng.choice(len(guidance_NJ2), size=min(s.batch, len(guidance_NJ2)), replace=False)
-        wanted = networks.alpha.draw(torch.as_tensor(guidance_NJ2[rows]).to(sampler.device))
-        return perceptual_distance(gamma(sampler.images(z_NZ[torch.as_tensor(rows)])), gamma(wanted))
-
-    return loss
-
-
-def pair_latents(sampler: PoseSampler, guidance_NJ2: np.ndarray, pairing: str, seed: int) -> np.ndarray:
-    """One latent for every guidance pose: z_NZ.
-
-    Raises:
-        ConfigError: unknown pairing.
-    """
-    n = len(guidance_NJ2)
-    if pairing not in PAIRINGS:
-        raise ConfigError("pairing", f"unknown pairing {pairing!r}", f"choose one of {', '.join(PAIRINGS)}")
-    if pairing == "random":
-        return latents(seed, np.arange(n), sampler.generator.z_size)
-    pool = np.arange(n if pairing == "transport" else 4 * n)
-    poses_NJ2, _ = sampler.sample(seed, pool)
-    cost = cdist(guidance_NJ2.reshape(n, -1), poses_NJ2.reshape(len(pool), -1), "sqeuclidean")
-    columns = linear_sum_assignment(cost)[1] if pairing == "transport" else cost.argmin(1)
-    return latents(seed, pool[columns], sampler.generator.z_size)

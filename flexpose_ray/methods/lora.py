@@ -20,9 +20,8 @@ from torch.nn.utils import parametrize
 
 from flexpose_ray.methods.adversarial import AdversarialSettings, train
 from flexpose_ray.methods.base import AdaptationTask, Count, MethodResult, Positive, drawn_by
-from flexpose_ray.methods.flexpose import pair_latents
+from flexpose_ray.methods.pairs import pairs_loss
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.perceptual import make_gamma, perceptual_distance
 from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.training.loop import OnStep, minimise
 
@@ -37,7 +36,7 @@ class LoraSettings(AdversarialSettings):
         convs: change the convolutions' kernels too.
         conv_scale: factor on the change of a kernel.
         loss: "adversarial", or "perceptual" on pairs.
-        pairing, gamma: of "perceptual"; see methods/flexpose.py.
+        pairing, gamma: of "perceptual"; see methods/pairs.py.
     """
 
     lr: Positive = 1e-2
@@ -108,14 +107,7 @@ def _train_on_pairs(generator: Generator, task: AdaptationTask, s: LoraSettings,
     """Minimise the perceptual distance between g(z_m) and alpha(t_m), in place."""
     guidance_NJ2, networks = task.guidance(s.mixup, s.seed), task.networks
     sampler = PoseSampler(copy.deepcopy(networks.generator), networks.beta, networks.alpha, device=device)
-    z_NZ = torch.as_tensor(pair_latents(sampler, guidance_NJ2, s.pairing, s.seed))
-    gamma = make_gamma(s.gamma, sampler.beta, networks.discriminator.to(device).requires_grad_(False))
+    discriminator = networks.discriminator.to(device).requires_grad_(False)
     generator.to(device, memory_format=torch.channels_last)
-    rng = np.random.default_rng(s.seed)
-
-    def loss(step: int) -> torch.Tensor:
-        rows = rng.choice(len(guidance_NJ2), min(s.batch, len(guidance_NJ2)), replace=False)
-        wanted = networks.alpha.draw(torch.as_tensor(guidance_NJ2[rows]).to(device))
-        return perceptual_distance(gamma(generator(z_NZ[rows].to(device))), gamma(wanted))
-
+    loss = pairs_loss(generator, sampler, discriminator, guidance_NJ2, s, np.random.default_rng(s.seed))
     minimise(loss, [p for _, p in changes(generator)], s.lr, s.steps, on_step)

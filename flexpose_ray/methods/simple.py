@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.methods.base import AdaptationTask, Draw, MethodResult, OnStep, PoseTask, Share, drawn_by
+from flexpose_ray.methods.base import AdaptationTask, DrawPoses, MethodResult, OnStep, PoseTask, Share, drawn_by
 from flexpose_ray.methods.blending import SAMPLES, BlendSettings, fit_blend
 from flexpose_ray.methods.guidance import need_two
 from flexpose_ray.methods.target_moments import shrink_of, transport_map
@@ -185,7 +185,7 @@ def blended(task: AdaptationTask, settings: BlendSettings, on_step: OnStep, devi
     return MethodResult(draw, sum(t.numel() for t in tensors.values()), tensors)
 
 
-def _fitted(draw: Draw, parameters: int, task: PoseTask) -> MethodResult:
+def _fitted(draw: DrawPoses, parameters: int, task: PoseTask) -> MethodResult:
     """The result of a method that is a function of the source set and the shots, so that it stores the shots alone."""
     if not len(task.shots_NJ2):
         raise DataError("shots", "at least 1 wanted, found 0", "annotate more poses")

@@ -87,7 +87,7 @@ class PoseSampler:
         numbers_NK = torch.as_tensor(latents(seed, np.asarray(indices_N), self.numbers))
 
         def read(numbers_NK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return self.finish(*beta(generator(numbers_NK[:, : self.generator.z_size])), numbers_NK)
+            return self.apply_blend(*beta(generator(numbers_NK[:, : self.generator.z_size])), numbers_NK)
 
         return self._in_batches(read, numbers_NK)
 
@@ -96,7 +96,7 @@ class PoseSampler:
         """Normal numbers per pose: its latent, and those of the blend."""
         return self.generator.z_size + (self.transfer.numbers if self.transfer else 0)
 
-    def finish(
+    def apply_blend(
         self, keypoints_NJ2: torch.Tensor, confidence_NJ: torch.Tensor, numbers_NK: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The model's poses and confidence, from what beta read: apply the blend, if there is one.

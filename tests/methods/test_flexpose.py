@@ -8,7 +8,8 @@ import torch
 from scipy.spatial.distance import cdist
 
 from flexpose_ray.errors import ConfigError, DataError
-from flexpose_ray.methods.flexpose import PAIRINGS, FlexPoseSettings, adapt, pair_latents
+from flexpose_ray.methods.flexpose import FlexPoseSettings, adapt
+from flexpose_ray.methods.pairs import PAIRINGS, pair_latents
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator

@@ -66,10 +66,10 @@ class Sampling(nn.Module):
     def __init__(self, drawing: Drawing, reading: Reading, sampler: PoseSampler):
         super().__init__()
         self.drawing, self.reading = drawing, reading
-        self._z_size, self._finish = sampler.generator.z_size, sampler.finish
+        self._z_size, self._apply_blend = sampler.generator.z_size, sampler.apply_blend
 
     def forward(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._finish(*self.reading(self.drawing(z[:, : self._z_size])), z)
+        return self._apply_blend(*self.reading(self.drawing(z[:, : self._z_size])), z)
 
 
 def networks(sampler: PoseSampler, read: Read) -> tuple[Network, Network, Network]:

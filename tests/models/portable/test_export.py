@@ -88,18 +88,18 @@ def test_the_sampler_goes_through_tau_and_gives_the_poses_of_the_addresses(expor
 
 def test_the_card_says_what_the_files_are(exported, adapted):
     store, card = exported
-    told = json.loads(store.get(f"{card['format']}.json"))
-    assert told == json.loads(json.dumps({key: value for key, value in card.items() if key != "uri"}))
-    assert (told["digest"], told["attribution"]) == (load_sampler(adapted).digest, ["of the shots"])
-    assert told["opset"] == (18 if card["format"] == "onnx" else None)
-    assert told["skeleton"]["joints"][:2] == ["head", "neck"]
-    files = list(told["files"].values())
+    stored = json.loads(store.get(f"{card['format']}.json"))
+    assert stored == json.loads(json.dumps({key: value for key, value in card.items() if key != "uri"}))
+    assert (stored["digest"], stored["attribution"]) == (load_sampler(adapted).digest, ["of the shots"])
+    assert stored["opset"] == (18 if card["format"] == "onnx" else None)
+    assert stored["skeleton"]["joints"][:2] == ["head", "neck"]
+    files = list(stored["files"].values())
     assert [file["input"]["shape"] for file in files] == [["N", 128], ["N", 3, 16, 16], ["N", 133]]
     assert [[port["shape"] for port in file["outputs"]] for file in files[:2]] == [
         [["N", 3, 16, 16]],
         [["N", 15, 2], ["N", 15]],
     ]
-    for key, file in told["files"].items():
+    for key, file in stored["files"].items():
         assert (len(store.get(key)), hashlib.sha256(store.get(key)).hexdigest()) == (file["bytes"], file["sha256"])
 
 

@@ -152,9 +152,9 @@ def test_code_in_a_pickle_is_not_run(form, states, config, tmp_path):
         torch.save(states, weights)
     else:
         weights.write_bytes(pickle.dumps({"generator": Command(tmp_path / "harm")}, protocol=int(form[-1])))
-    told = refused(weights, config, tmp_path / "out")
-    assert "run" in told
-    assert "weights_only" not in told
+    message = refused(weights, config, tmp_path / "out")
+    assert "run" in message
+    assert "weights_only" not in message
     assert not (tmp_path / "harm").exists()
     pickle.loads(pickle.dumps(Command(tmp_path / "harm")))
     assert (tmp_path / "harm").exists()  # it would have
@@ -194,10 +194,10 @@ def test_a_truncated_or_missing_file_and_torchscript_are_refused(states, config,
         ["g_ema.convs.0.conv.modulation.weight", "g_ema.to_rgbs.0.bias", "g_ema.style.1.weight"],
     ],
 )
-def test_stylegan2_of_another_layout_is_told_so(keys, config, tmp_path):
+def test_stylegan2_of_another_layout_is_refused(keys, config, tmp_path):
     torch.save({key: torch.zeros(2) for key in keys}, tmp_path / "stylegan2.pt")
-    told = refused(tmp_path / "stylegan2.pt", config, tmp_path / "out")
-    assert "StyleGAN2 of another layout: its layers (noise, toRGB, upsampling) are not ours" in told
+    message = refused(tmp_path / "stylegan2.pt", config, tmp_path / "out")
+    assert "StyleGAN2 of another layout: its layers (noise, toRGB, upsampling) are not ours" in message
 
 
 # ----- tensors
@@ -225,7 +225,7 @@ def spoil(states, what):
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "message"),
     [
         ("missing", "generator.start is missing"),
         ("unknown", "optimizer.step is in no network of the config"),
@@ -237,17 +237,17 @@ def spoil(states, what):
         ("endless", "its dicts are nested too deeply"),
     ],
 )
-def test_a_tensor_that_does_not_fit_is_named(what, told, states, config, tmp_path):
+def test_a_tensor_that_does_not_fit_is_named(what, message, states, config, tmp_path):
     spoil(states, what)
     torch.save(states, tmp_path / "weights.pth")
-    assert told in refused(tmp_path / "weights.pth", config, tmp_path / "out")
+    assert message in refused(tmp_path / "weights.pth", config, tmp_path / "out")
 
 
 # ----- the config
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"generator__depht": 2}, "generator: unexpected keyword argument 'depht'"),
         ({"generator__size": 48}, "generator: size: 48 is not a power of two"),
@@ -259,24 +259,24 @@ def test_a_tensor_that_does_not_fit_is_named(what, told, states, config, tmp_pat
         ({"alpha__skeleton_name": "hand_21"}, "unknown skeleton 'hand_21'"),
     ],
 )
-def test_a_config_that_does_not_fit_is_told_so(change, told, parts, states, tmp_path):
+def test_a_config_that_does_not_fit_is_refused(change, message, parts, states, tmp_path):
     torch.save(states, tmp_path / "weights.pth")
     config = write_config(tmp_path, parts, **change)
-    assert told in refused(tmp_path / "weights.pth", config, tmp_path / "out", FlexPoseError)
+    assert message in refused(tmp_path / "weights.pth", config, tmp_path / "out", FlexPoseError)
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "generator: {}", "\udcff", "config: 3"])
 def test_a_broken_config_is_refused(text, states, tmp_path):
     torch.save(states, tmp_path / "weights.pth")
     (tmp_path / "config.yaml").write_bytes(text.encode("utf-8", "surrogateescape"))
-    told = refused(tmp_path / "weights.pth", tmp_path / "config.yaml", tmp_path / "out", ConfigError)
-    assert told.startswith(str(tmp_path / "config.yaml"))
+    message = refused(tmp_path / "weights.pth", tmp_path / "config.yaml", tmp_path / "out", ConfigError)
+    assert message.startswith(str(tmp_path / "config.yaml"))
 
 
 def test_source_poses_must_be_of_that_skeleton_and_two_at_least(states, config, tmp_path):
     torch.save(states, tmp_path / "weights.pth")
     faces = PoseSet(np.zeros((3, 68, 2), np.float32), "face_68")
-    told = refused(tmp_path / "weights.pth", config, tmp_path / "out", ConfigError, faces)
-    assert "the source poses are face_68, alpha draws body_15" in told
+    message = refused(tmp_path / "weights.pth", config, tmp_path / "out", ConfigError, faces)
+    assert "the source poses are face_68, alpha draws body_15" in message
     one = PoseSet(SOURCE.keypoints_NJ2[:1])
     refused(tmp_path / "weights.pth", config, tmp_path / "out", DataError, one)
