@@ -17,8 +17,9 @@ from flexpose_ray.errors import ConfigError
 from flexpose_ray.methods.base import AdaptationTask, Count, MethodResult, Number, Positive, drawn_by
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.training.gan import GanSettings, GanTrainer, RealPoses, Worker
+from flexpose_ray.training.gan import GanTrainer
 from flexpose_ray.training.loop import OnStep, run_steps
+from flexpose_ray.training.settings import GanSettings, RealPoses, Worker
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.moments import moments
 from flexpose_ray.sources.formats.synthetic import sample_synthetic
-from flexpose_ray.training.gan import GanSettings, RealPoses
+from flexpose_ray.training.settings import GanSettings, RealPoses
 
 SOURCE = sample_synthetic("cycling?count=300").keypoints_NJ2
 ROWERS = sample_synthetic("rowing?count=100").keypoints_NJ2

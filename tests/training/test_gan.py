@@ -14,14 +14,14 @@ from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.geometry import flip
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.training.draw import Draw
-from flexpose_ray.training.gan import GanSettings, GanTrainer, RealPoses, Worker
+from flexpose_ray.training.gan import GanTrainer
 from flexpose_ray.training.losses import energy_distance
+from flexpose_ray.training.settings import SINGLE, GanSettings, RealPoses, Worker
 
-ALONE = Worker()
 POSES_NJ2 = np.random.default_rng(0).uniform(0.2, 0.8, (60, 15, 2)).astype(np.float32)
 
 
-def trainer(worker=ALONE, beta=None, **settings):
+def trainer(worker=SINGLE, beta=None, **settings):
     torch.manual_seed(0)
     generator = Generator(16, z_size=16, w_size=16, depth=2, base=64, most=8)
     networks = generator, Discriminator(16, base=64, most=8)

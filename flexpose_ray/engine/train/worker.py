@@ -33,7 +33,8 @@ from flexpose_ray.sources.mixture import pose_weights, split_mixture
 from flexpose_ray.sources.parquet import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.gan import Completion, GanSettings, GanTrainer, RealPoses, Worker
+from flexpose_ray.training.gan import GanTrainer
+from flexpose_ray.training.settings import Completion, GanSettings, RealPoses, Worker
 
 LEFT = "left"  # in the report of a worker that was asked to leave, after its checkpoint
 PATIENCE_S = 600.0  # for a storage server that is away: workers start anew in no less
