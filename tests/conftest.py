@@ -25,14 +25,15 @@ from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.models.generators import load_generator, save_adapted, save_generator
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.pose.moments import moments
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.distribution import moments
 from tests.radosgw import Radosgw, missing_binaries
 from tests.run_specs import run_spec
 
@@ -121,10 +122,10 @@ def tiny_generator(tmp_path_factory) -> str:
     torch.manual_seed(0)
     uri = str(tmp_path_factory.mktemp("generator"))
     alpha = Alpha(size=16)
-    networks = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4)
-    source_NJ2 = torch.rand(100, 15, 2)
-    limits = PoseLimits.of(source_NJ2.numpy(), alpha.skeleton)
-    save_generator(uri, *networks, alpha, moments(source_NJ2), limits, {})
+    parts = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4)
+    source_NJ2 = torch.rand(100, 15, 2).numpy()
+    limits = PoseLimits.of(source_NJ2, alpha.skeleton)
+    save_generator(uri, Networks(*parts, alpha, moments(source_NJ2)), limits, {})
     return uri
 
 

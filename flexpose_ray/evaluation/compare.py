@@ -6,10 +6,10 @@ import numpy as np
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.judging.scores import FLOOR, FLOOR_TITLE, score_table
-from flexpose_ray.methods.base import GivenPoses
+from flexpose_ray.methods.base import PoseTask
 from flexpose_ray.methods.guidance import both_sides
-from flexpose_ray.methods.keypoint import source_as_is
 from flexpose_ray.methods.registry import METHODS
+from flexpose_ray.methods.simple import draw_poses
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.text_table import text_table
 
@@ -99,14 +99,14 @@ def simple_methods(source: PoseSet | None, shots: PoseSet | None, count: int, se
         DataError: fewer than two shots, or fewer than two source poses where there are shots.
     """
     source_NJ2 = None if source is None else source.keypoints_NJ2
-    poses = {} if source is None else {"source_as_is": source_as_is(source_NJ2, None, count, seed)}
+    poses = {} if source is None else {"source_as_is": draw_poses(source_NJ2, count, seed)}
     if shots is None:
         return poses
-    given = GivenPoses(source_NJ2, shots.keypoints_NJ2, shots.skeleton)
+    task = PoseTask(source_NJ2, shots.keypoints_NJ2, shots.skeleton)
     for name, needs_source in SIMPLE.items():
         if source is not None or not needs_source:
             method = METHODS[name]
-            poses[name] = method.learn(given, method.settings, lambda row: None, "cpu").sample(count, seed)
+            poses[name] = method.learn(task, method.settings, lambda row: None, "cpu").sample(count, seed)
     return poses
 
 

@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.distance import joint_distance, nearest_distance
+from flexpose_ray.pose.moments import moments
 
 MMD_MAX = 5000  # poses a side in MMD^2: all pairs are held once, 100 MB
 COPY_BOUND = 0.02  # mean joint distance in crop units under which a pose counts as a copy of a shot
@@ -32,11 +33,11 @@ def frechet_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> float:
         DataError: fewer than two poses, different joint counts, NaN.
     """
     a_ND, b_ND = _clouds(a_NJ2, b_NJ2)
-    cov_a_DD, cov_b_DD = np.cov(a_ND, rowvar=False), np.cov(b_ND, rowvar=False)
+    (mean_a_D, cov_a_DD), (mean_b_D, cov_b_DD) = moments(a_ND), moments(b_ND)
     values_D, vectors_DD = np.linalg.eigh(cov_a_DD)
     root_DD = (vectors_DD * np.sqrt(values_D.clip(0))) @ vectors_DD.T
     cross_D = np.linalg.eigvalsh(root_DD @ cov_b_DD @ root_DD)
-    shift = ((a_ND.mean(0) - b_ND.mean(0)) ** 2).sum()
+    shift = ((mean_a_D - mean_b_D) ** 2).sum()
     spread = np.trace(cov_a_DD) + np.trace(cov_b_DD) - 2 * np.sqrt(cross_D.clip(0)).sum()
     return max(0.0, float(shift + spread))  # rounding may leave -1e-16
 

@@ -110,8 +110,7 @@ def adapt(
     keep_memory()
     start = time.perf_counter()
     settings = FlexPoseSettings(**config.model_dump())
-    networks = parts.generator, parts.discriminator, parts.beta, parts.alpha
-    transfer = learn_transfer(*networks, parts.source, shots.keypoints_NJ2, settings, record, device)
+    transfer = learn_transfer(parts, shots.keypoints_NJ2, settings, record, device)
     parameters = sum(t.numel() for t in transfer.state_dict().values())
     seconds = round(time.perf_counter() - start, 1)
     card = {**fingerprint, "parameters": parameters, "seconds": seconds, "history": history}

@@ -14,7 +14,7 @@ from flexpose_ray.config.benchmark import BenchmarkRecipe, PairConfig, RowConfig
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.evaluation.target import split_target
 from flexpose_ray.judging.scores import score_table
-from flexpose_ray.methods.base import Given, stored_bytes
+from flexpose_ray.methods.base import AdaptationTask, stored_bytes
 from flexpose_ray.methods.registry import METHODS
 from flexpose_ray.models.generators import Pretrained, load_sampler
 from flexpose_ray.pose.limits import PoseLimits
@@ -134,13 +134,12 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
         DataError: the method's poses are not finite.
     """
     shots_NJ2 = poses.rest.pick_shots(pair.target.shots_per_label, cell.seed).keypoints_NJ2
-    networks = [part.to(memory_format=torch.channels_last) for part in (base.generator, base.discriminator, base.beta)]
-    given = Given(
-        poses.source_NJ2.copy(), shots_NJ2, base.alpha.skeleton,
-        *networks, base.alpha, base.source, _subset(poses.rest).keypoints_NJ2,
-    )  # fmt: skip
+    for part in (base.generator, base.discriminator, base.beta):
+        part.to(memory_format=torch.channels_last)
+    aligned_NJ2 = _subset(poses.rest).keypoints_NJ2
+    task = AdaptationTask(poses.source_NJ2.copy(), shots_NJ2, base.alpha.skeleton, base, aligned_NJ2)
     started = time.perf_counter()
-    learned = METHODS[cell.method].learn(given, cell.settings, lambda row: None, device)
+    learned = METHODS[cell.method].learn(task, cell.settings, lambda row: None, device)
     seconds = time.perf_counter() - started
     samples_NJ2 = learned.sample(cell.count or count, FIRST_SAMPLE + cell.seed)
     if not np.isfinite(samples_NJ2).all():

@@ -81,11 +81,8 @@ class _AdaptTrial:
 
     def run(self) -> dict[str, float]:
         """Adapt and judge; returns step, loss (where there is one), scores and seconds."""
-        parts, began = self.parts, time.perf_counter()
-        networks = parts.generator, parts.discriminator, parts.beta, parts.alpha
-        transfer = adapt(
-            *networks, parts.source, self.shots_NJ2, self.settings, self._check_loss, self.device, self._look
-        )
+        began = time.perf_counter()
+        transfer = adapt(self.parts, self.shots_NJ2, self.settings, self._check_loss, self.device, self._look)
         seconds = time.perf_counter() - began - self.looking_s
         judged_NJ2 = self._sample(transfer, min(self.sweep.samples, len(self.held_NJ2)))
         scores = {**judge(judged_NJ2, self.held_NJ2), "seconds": round(seconds, 3)}
@@ -109,7 +106,7 @@ class _AdaptTrial:
     def _sample(self, transfer: Transfer, count: int) -> np.ndarray:
         parts = self.parts
         # A copy, because sampling freezes what it is given.
-        sampler = PoseSampler(parts.generator, parts.beta, parts.alpha, "", copy.deepcopy(transfer), device=self.device)
+        sampler = PoseSampler(parts.generator, parts.beta, parts.alpha, copy.deepcopy(transfer), device=self.device)
         return sampler.sample(SAMPLE_SEED + self.sweep.seed, np.arange(count))[0]
 
     def _final_loss(self) -> dict[str, float]:

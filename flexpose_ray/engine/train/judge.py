@@ -14,9 +14,9 @@ from flexpose_ray.pose.alpha import Alpha, to_uint8
 from flexpose_ray.pose.geometry import with_mirrored
 from flexpose_ray.pose.latents import latents
 from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.pose.moments import moments
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.mixture import mixed
-from flexpose_ray.training.distribution import moments
 
 ROWS, COLUMNS = 6, 12  # of a grid of samples
 
@@ -33,7 +33,7 @@ class Judge:
     def __init__(self, beta: Beta, train: PoseSet, held: PoseSet, recipe: Recipe):
         p, weights = recipe.pretrain, [source.weight for source in recipe.sources]
         self.beta, self.seed, self.count = beta, p.seed, p.eval_samples
-        self.source = moments(torch.as_tensor(both_sides(mixed(train, weights, p.seed))))
+        self.source = moments(both_sides(mixed(train, weights, p.seed)))
         self.limits = PoseLimits.of(train.keypoints_NJ2, train.skeleton)
         self.real_NJ2 = both_sides(mixed(held, weights, p.seed))
         half = np.random.default_rng(p.seed).permutation(len(self.real_NJ2))
@@ -43,7 +43,7 @@ class Judge:
 
     def scores(self, generator: Generator, alpha: Alpha) -> dict[str, float]:
         """``fd`` and ``mmd2`` of the poses that ``generator`` draws."""
-        sampler = PoseSampler(generator, self.beta, alpha, "", device=next(generator.parameters()).device)
+        sampler = PoseSampler(generator, self.beta, alpha, device=next(generator.parameters()).device)
         poses_NJ2, _ = sampler.sample(self.seed, np.arange(self.count))
         return {"fd": frechet_distance(poses_NJ2, self.real_NJ2), "mmd2": mmd2(poses_NJ2, self.real_NJ2)}
 

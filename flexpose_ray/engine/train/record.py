@@ -17,6 +17,7 @@ from flexpose_ray.engine.train.failures import diverged
 from flexpose_ray.engine.train.judge import Judge
 from flexpose_ray.engine.train.tracking import Tracker, open_trackers
 from flexpose_ray.models.generators import save_generator
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.storage.base import Store
 from flexpose_ray.training.gan import GanTrainer
 
@@ -92,8 +93,8 @@ class Record:
         if best is not None:
             judge = self.judge
             card = generator_card(self.recipe, checkpoint.history, {**self.facts, **judge.floor})
-            parts = *best, judge.beta, self.trainer.alpha, judge.source, judge.limits
-            save_generator(f"{self.store.uri}/{GENERATOR}", *parts, card)
+            networks = Networks(*best, judge.beta, self.trainer.alpha, judge.source)
+            save_generator(f"{self.store.uri}/{GENERATOR}", networks, judge.limits, card)
         write_checkpoint(self.store, checkpoint, self.recipe.pretrain.keep)
         for tracker in self.trackers:
             tracker.flush()

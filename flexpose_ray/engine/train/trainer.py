@@ -17,7 +17,8 @@ from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.sources.mixture import pose_weights
-from flexpose_ray.training.gan import Finish, GanSettings, GanTrainer
+from flexpose_ray.training.gan import GanTrainer
+from flexpose_ray.training.settings import Completion, GanSettings, RealPoses, Worker
 
 
 def build_networks(p: PretrainConfig) -> tuple[Generator, Discriminator]:
@@ -34,22 +35,13 @@ def gan_trainer(job: TrainingJob, beta: Beta) -> GanTrainer:
     networks = build_networks(p)
     same = {name: getattr(p, name) for name in GanSettings.__dataclass_fields__}
     settings = GanSettings(**{**same, "bf16": job.bf16})
-    workers = dict(reduce=partial(average, world=world), gather=partial(gather, world=world)) if world > 1 else {}
-    return GanTrainer(
-        *networks,
-        job.alpha,
-        job.train.keypoints_NJ2,
-        settings,
-        job.device,
-        beta,
-        **workers,
-        rank=job.rank,
-        world=world,
-        weights_N=pose_weights(job.train, [source.weight for source in job.recipe.sources]),
-    )
+    exchange = dict(reduce=partial(average, world=world), gather=partial(gather, world=world)) if world > 1 else {}
+    weights_N = pose_weights(job.train, [source.weight for source in job.recipe.sources])
+    worker = Worker(job.device, job.rank, world, **exchange)
+    return GanTrainer(*networks, job.alpha, RealPoses(job.train.keypoints_NJ2, weights_N), settings, worker, beta)
 
 
-def average(tensors: list[torch.Tensor], world: int) -> Finish:
+def average(tensors: list[torch.Tensor], world: int) -> Completion:
     """Begin to average tensors over all workers, as one flat all-reduce; call what is returned to wait for the end."""
     flat = torch.cat([t.reshape(-1) for t in tensors])
     work = dist.all_reduce(flat, async_op=True)

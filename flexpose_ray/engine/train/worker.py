@@ -154,6 +154,6 @@ class Meter:
         rate = (self.trainer.images_seen - self.seen) / 1000 / seconds
         record_work("train", seconds, self.trainer.device.type)
         means = torch.tensor([np.mean(v) for v in self.sums.values()], dtype=torch.float64, device=self.trainer.device)
-        self.trainer.reduce([means])()
+        self.trainer.worker.reduce([means])()
         losses = {name: round(mean, 5) for name, mean in zip(self.sums, means.tolist(), strict=True)}
         return {"kimg": kimg, "kimg_s": round(rate, 5), "eta_s": max(0, round((goal_kimg - kimg) / rate)), **losses}

@@ -16,7 +16,7 @@ from flexpose_ray.engine.benchmark.table import COLUMNS, format_benchmark, markd
 from flexpose_ray.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.evaluation.target import split_target
 from flexpose_ray.judging.metrics import frechet_distance
-from flexpose_ray.methods.keypoint import coral
+from flexpose_ray.methods.simple import coral_poses
 from flexpose_ray.models.generators import load_generator
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
@@ -69,7 +69,7 @@ def test_a_cell_holds_the_figures_of_its_own_poses(done):
     cell = json.loads(open_store(table["run"]).get("cells/cycling-rowing/coral-1.json"))
     held, shots, _ = split_target(made.pairs[0].target, 1)
     source, _ = read_source("synthetic:cycling?count=200")
-    poses_NJ2 = coral(source.keypoints_NJ2, shots.keypoints_NJ2, 64, FIRST_SAMPLE + 1)
+    poses_NJ2 = coral_poses(source.keypoints_NJ2, shots.keypoints_NJ2, 64, FIRST_SAMPLE + 1)
     np.testing.assert_allclose(cell["poses"], poses_NJ2[:8], atol=1e-4)
     rng = np.random.default_rng(1)
     judged = [x[rng.choice(len(x), 64, replace=False)] for x in (held.keypoints_NJ2, poses_NJ2)]
@@ -131,7 +131,7 @@ def test_what_fails_is_told_and_tried_again(done, ray_cluster, tiny_generator: s
     assert failed["run"] == table["run"] and failed["failed"] == 2
     assert row["draws"] == 0 and row["errors"] == ["frozen: 9 blocks (this discriminator has 2)"]
     assert failed["pairs"][0]["rows"][:3] == table["pairs"][0]["rows"]
-    assert any("failed: frozen: 9 blocks" in line for line in failed["pairs"][0]["says"])
+    assert any("failed: frozen: cannot freeze 9 blocks" in line for line in failed["pairs"][0]["says"])
     assert "failed" in format_benchmark(failed)
     assert json.loads(cells(table["run"])["cells/cycling-rowing/frozen-0.json"])["error"].startswith("frozen: 9")
     assert {key: data for key, data in cells(table["run"]).items() if "frozen" not in key} == before

@@ -74,5 +74,5 @@ def test_damaged_weights_are_named(tmp_path):
     store = open_store(tmp_path)
     train(store)
     store.put(BETA, b"cut off")
-    with pytest.raises(WeightsError, match=r"beta\.safetensors: no safetensors file"):
+    with pytest.raises(WeightsError, match=r"beta\.safetensors: not a safetensors file"):
         train(store)

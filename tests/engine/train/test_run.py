@@ -152,7 +152,7 @@ def copy(run, tmp_path):
 def test_an_error_of_ours_in_a_worker_reaches_the_caller(copy):
     storage, store = copy
     store.put("beta.safetensors", b"cut off")
-    with pytest.raises(WeightsError, match=r"beta\.safetensors: no safetensors file"):
+    with pytest.raises(WeightsError, match=r"beta\.safetensors: not a safetensors file"):
         pretrain(recipe(), storage)
 
 

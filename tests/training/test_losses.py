@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from flexpose_ray.training.distribution import energy_distance, energy_pull, moments, shrunk_moments
+from flexpose_ray.training.losses import energy_distance, energy_pull
 
 
 def cloud(count, seed=0, mean=0.5, spread=0.1):
@@ -66,34 +66,3 @@ def test_workers_pulls_average_to_the_gradient_of_the_whole_distance(world):
         energy_pull(ours, everyone, wanted).backward()
         pulls.append(ours.grad / world)
     torch.testing.assert_close(torch.cat(pulls), whole.grad, rtol=1e-4, atol=1e-6)
-
-
-def test_moments_are_numpy_s():
-    poses = cloud(50)
-    flat = poses.flatten(1).numpy().astype(np.float64)
-    mean_D, cov_DD = moments(poses)
-    np.testing.assert_allclose(mean_D, flat.mean(0), atol=1e-12)
-    np.testing.assert_allclose(cov_DD, np.cov(flat, rowvar=False), atol=1e-12)
-
-
-def test_sure_shots_set_the_mean_and_unsure_ones_leave_it_to_the_source():
-    source = moments(cloud(400, 0, 0.5))
-    sure, unsure = moments(cloud(40, 1, 0.7, 0.01)), moments(cloud(2, 2, 0.5, 0.2))
-    np.testing.assert_allclose(shrunk_moments(source, sure, 40, 0.2)[0], sure[0], atol=0.001)
-    np.testing.assert_allclose(shrunk_moments(source, unsure, 1, 0.2)[0], source[0], atol=1e-12)
-    apart = (sure[0] - source[0]).square().sum()
-    chance = sure[1].trace() / (3 * apart)
-    mean_D = shrunk_moments(source, sure, 3, 0.2)[0]
-    np.testing.assert_allclose(mean_D, sure[0] + chance * (source[0] - sure[0]), atol=1e-12)
-
-
-@pytest.mark.parametrize("shrink", [0.0, 0.3, 1.0])
-def test_covariance_lies_between_the_source_s_and_the_shots(shrink):
-    source, shots = moments(cloud(400)), moments(cloud(12, 1, 0.6, 0.03))
-    wanted = (1 - shrink) * source[1] + shrink * shots[1]
-    np.testing.assert_allclose(shrunk_moments(source, shots, 12, shrink)[1], wanted, atol=1e-12)
-
-
-def test_shots_that_are_the_source_need_no_division():
-    source = moments(cloud(50))
-    assert all(t.isfinite().all() for t in shrunk_moments(source, source, 50, 0.2))

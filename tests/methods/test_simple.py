@@ -5,14 +5,11 @@ import pytest
 
 from flexpose_ray.errors import DataError
 from flexpose_ray.judging.metrics import frechet_distance
-from flexpose_ray.methods.keypoint import (
-    choose_shrink,
-    coral,
-    mean_shift,
-    pose_mixup,
-    shots_alone,
-    source_as_is,
-)
+from flexpose_ray.methods.simple import coral_poses as coral
+from flexpose_ray.methods.simple import draw_poses
+from flexpose_ray.methods.simple import shift_poses as mean_shift
+from flexpose_ray.pose import geometry
+from flexpose_ray.pose.moments import moments
 
 
 def body(count, seed, mean=0.5, std=0.1):
@@ -25,9 +22,16 @@ def body(count, seed, mean=0.5, std=0.1):
 SOURCE, SHOTS = body(3000, 0), body(40, 1, mean=0.6, std=0.03)
 
 
-def moments(poses_NJ2):
-    flat_ND = poses_NJ2.reshape(len(poses_NJ2), -1).astype(np.float64)
-    return flat_ND.mean(0), np.cov(flat_ND, rowvar=False)
+def source_as_is(source_NJ2, shots_NJ2, count, seed):
+    return draw_poses(source_NJ2, count, seed)
+
+
+def shots_alone(source_NJ2, shots_NJ2, count, seed):
+    return draw_poses(shots_NJ2, count, seed, "shots")
+
+
+def pose_mixup(source_NJ2, shots_NJ2, count, seed):
+    return geometry.pose_mixup(shots_NJ2, count, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("method", [source_as_is, shots_alone, pose_mixup, mean_shift, coral])
@@ -38,11 +42,6 @@ def test_every_method_keeps_count_type_and_seed(method):
         assert poses.dtype == np.float32
         np.testing.assert_array_equal(poses, method(SOURCE, SHOTS, count, 3))
         assert not np.array_equal(poses, method(SOURCE, SHOTS, count, 4))
-
-
-def test_what_a_method_does_not_need_may_be_absent():
-    assert len(source_as_is(SOURCE, None, 10, 0)) == 10
-    assert len(shots_alone(None, SHOTS, 10, 0)) == len(pose_mixup(None, SHOTS, 10, 0)) == 10
 
 
 def test_drawn_poses_are_poses_of_the_set():
@@ -99,12 +98,3 @@ def test_empty_sets_are_named():
     for method in (shots_alone, mean_shift):
         with pytest.raises(DataError, match="shots: at least 1 wanted, found 0"):
             method(SOURCE, SHOTS[:0], 10, 0)
-
-
-def test_a_diverse_target_leaves_its_spread_to_the_source_and_a_narrow_one_does_not():
-    rng = np.random.default_rng(0)
-    source_DD = np.diag(np.linspace(0.5, 2, 30))
-    like_the_source = rng.multivariate_normal(np.zeros(30), source_DD, 26)
-    assert choose_shrink(source_DD, like_the_source) <= 0.3
-    assert choose_shrink(source_DD, 0.05 * like_the_source) >= 0.8
-    assert choose_shrink(source_DD, like_the_source[:3]) == 0.2

@@ -1,4 +1,4 @@
-"""Frozen networks compute what the networks compute."""
+"""Folded networks compute what the networks compute."""
 
 import itertools
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.folded import FoldedBeta, FoldedGenerator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.inference import FrozenBeta, FrozenGenerator
 from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.networks.transfer import Transfer
 
@@ -30,14 +30,14 @@ def moved(made, layers, bias):
 
 
 def plain(made, transfer, z):
-    return PoseSampler(made, Beta(width=4), None, "", transfer).images(z)
+    return PoseSampler(made, Beta(width=4), None, transfer).images(z)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [8, 16, 32, 64, 128])
 def test_images(size, channels):
     made, z = generator(size, channels=channels), torch.randn(3, 8)
-    torch.testing.assert_close(FrozenGenerator(made)(z), made(z), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(FoldedGenerator(made)(z), made(z), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -47,7 +47,7 @@ def test_images_of_an_adapted_generator(layers, bias):
     transfer = moved(made, layers, bias)
     wanted = plain(made, transfer, z)
     assert (wanted - made(z)).abs().max() > 0.01
-    torch.testing.assert_close(FrozenGenerator(made, transfer)(z), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(FoldedGenerator(made, transfer)(z), wanted, rtol=1e-5, atol=1e-5)
 
 
 def beta(**config):
@@ -66,31 +66,31 @@ def beta(**config):
 @pytest.mark.parametrize("size", [16, 32, 64, 128])
 def test_readings(size, joints, channels):
     made, images = beta(joints=joints, channels=channels), torch.randn(3, channels, size, size)
-    for found, wanted in zip(FrozenBeta(made, size)(images), made(images), strict=True):
+    for found, wanted in zip(FoldedBeta(made, size)(images), made(images), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 @torch.inference_mode()
 def test_an_image_and_its_reading_do_not_depend_on_the_others_of_the_batch():
     """Bit for bit, in one place of batches of one size: that is what a pose's address promises."""
-    frozen, reader, z = FrozenGenerator(generator(32)), FrozenBeta(beta(), 32), torch.randn(40, 8)
-    images = frozen(z)
+    folded, reader, z = FoldedGenerator(generator(32)), FoldedBeta(beta(), 32), torch.randn(40, 8)
+    images = folded(z)
     readings = reader(images)
     for place, other in itertools.product((0, 7, 39), (torch.zeros(40, 8), torch.randn(40, 8) * 5)):
         other[place] = z[place]
-        assert torch.equal(frozen(other)[place], images[place])
-        for found, wanted in zip(reader(frozen(other)), readings, strict=True):
+        assert torch.equal(folded(other)[place], images[place])
+        for found, wanted in zip(reader(folded(other)), readings, strict=True):
             assert torch.equal(found[place], wanted[place])
 
 
 def test_it_keeps_the_weights_that_it_was_made_with():
     made, z = generator(), torch.randn(2, 8)
-    frozen, before = FrozenGenerator(made), made(z)
+    folded, before = FoldedGenerator(made), made(z)
     for parameter in made.parameters():
         parameter.zero_()
-    torch.testing.assert_close(frozen(z), before, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(folded(z), before, rtol=1e-5, atol=1e-5)
     reader, images = beta(), torch.randn(2, 3, 32, 32)
-    frozen, before = FrozenBeta(reader, 32), reader(images)
+    folded, before = FoldedBeta(reader, 32), reader(images)
     for parameter in reader.parameters():
         parameter.zero_()
-    torch.testing.assert_close(frozen(images), before, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(folded(images), before, rtol=1e-5, atol=1e-5)
