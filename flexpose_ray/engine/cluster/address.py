@@ -15,7 +15,7 @@ import yaml
 
 from flexpose_ray.errors import ConfigError
 
-PORT = 8265  # of the dashboard, which takes jobs
+DASHBOARD_PORT = 8265  # of the dashboard, which takes jobs
 OPENS_S = 120.0  # after which a tunnel counts as failed
 
 
@@ -35,13 +35,13 @@ def job_server(cluster: str, show: Callable[[str], None]) -> Iterator[str]:
     elif re.fullmatch(r"[\w.-]+:\d+", cluster):
         yield f"http://{cluster}"
     elif "://" in cluster:
-        hint = f"give http://HOST:{PORT}, which takes jobs, or the cluster's file"
+        hint = f"give http://HOST:{DASHBOARD_PORT}, which takes jobs, or the cluster's file"
         raise ConfigError("--cluster", f"{_safe(cluster)} is not the address of a job server", hint)
     else:
         port = _free_port()
         command = tunnel(read_cluster(cluster), cluster, port)
         if command is None:
-            yield f"http://127.0.0.1:{PORT}"
+            yield f"http://127.0.0.1:{DASHBOARD_PORT}"
             return
         show(f"opening a tunnel: {' '.join(command)}")
         with _running(command, port):
@@ -57,7 +57,7 @@ def read_cluster(path: str) -> dict:
     try:
         found = [document for document in yaml.safe_load_all(Path(path).read_text()) if isinstance(document, dict)]
     except OSError as error:
-        hint = f"name a file of clusters/, or an address such as http://127.0.0.1:{PORT}"
+        hint = f"name a file of clusters/, or an address such as http://127.0.0.1:{DASHBOARD_PORT}"
         raise ConfigError(path, error.strerror or str(error), hint) from error
     except yaml.YAMLError as error:
         raise ConfigError(path, f"not YAML: {' '.join(str(error).split())[:200]}", "correct it") from error
@@ -72,7 +72,7 @@ def tunnel(cluster: dict, path: str, port: int) -> list[str] | None:
     if cluster.get("kind") == "RayCluster":
         meta = cluster["metadata"]
         where = ["--namespace", meta["namespace"]] if "namespace" in meta else []
-        return ["kubectl", "port-forward", *where, f"service/{meta['name']}-head-svc", f"{port}:{PORT}"]
+        return ["kubectl", "port-forward", *where, f"service/{meta['name']}-head-svc", f"{port}:{DASHBOARD_PORT}"]
     provider = cluster["provider"]
     here = provider.get("head_ip"), str(provider.get("gcs_address", "")).rpartition(":")[0]
     if "127.0.0.1" in here or "localhost" in here:
@@ -118,7 +118,7 @@ def _answers(port: int) -> bool:
 
 def _free_port() -> int:
     """The dashboard's usual port if it is free, so that the address is the usual one; else any free port."""
-    for port in (PORT, 0):
+    for port in (DASHBOARD_PORT, 0):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from flexpose_ray.engine.cluster.address import DASHBOARD_PORT
 from flexpose_ray.engine.cluster.check import Check
-
-DASHBOARD_PORT = 8265
+from flexpose_ray.engine.runtime.auth_token import token_path
 
 
 def security_checks() -> Iterator[Check]:
@@ -33,7 +33,7 @@ def _token() -> Check:
     if os.environ.get("RAY_AUTH_TOKEN"):
         found = "in the environment, which every process started here inherits"
         return Check("token", "warn", found, "write it to ~/.ray/auth_token, mode 600, and unset RAY_AUTH_TOKEN")
-    return token_file_check(Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token")))
+    return token_file_check(token_path())
 
 
 def token_file_check(path: Path) -> Check:

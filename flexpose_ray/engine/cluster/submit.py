@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flexpose_ray.engine.cluster.address import job_server
+from flexpose_ray.engine.runtime.auth_token import token_path
 from flexpose_ray.errors import ConfigError
 
 EXCLUDED = (  # besides what .gitignore names: bulky files, and files that hold secrets
@@ -98,8 +99,7 @@ def check_folder(folder: str) -> Path:
 
 def _take_token() -> None:
     """Make Ray's client send the token where there is one; only later versions do so by themselves."""
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    if "RAY_AUTH_TOKEN" in os.environ or path.exists():
+    if "RAY_AUTH_TOKEN" in os.environ or token_path().exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
 from ray._raylet import Config
 
+from flexpose_ray.engine.runtime.auth_token import guard_token
 from flexpose_ray.engine.runtime.signals import kept_sigterm
 from flexpose_ray.errors import ConfigError
 
@@ -46,7 +46,7 @@ def ray_session(address: str | None = None, cpus: int | None = None) -> Iterator
         start, hint = {"address": address}, "see that versions of Ray and Python, and the token, are the cluster's"
     else:
         start, hint = _private(cpus), "look for space in /dev/shm and in the temporary folder, which RAY_TMPDIR moves"
-    _guard_token(private=not address)
+    guard_token(private=not address)
     Config.initialize("")  # Ray keeps what it read when it was imported; RAY_AUTH_MODE may have been set since
     try:
         with kept_sigterm(), _muted_stderr():  # the core tells there that it took the log level
@@ -99,27 +99,3 @@ def _private(cpus: int | None) -> dict:
         folder.mkdir(mode=0o700, exist_ok=True)
         start["_temp_dir"] = str(folder)
     return start
-
-
-def _guard_token(private: bool) -> None:
-    """Let only its owner read the token file, and make one for a private Ray where there is none.
-
-    Ray 2.60 would make it readable by everybody.
-    """
-    if "RAY_AUTH_TOKEN" in os.environ or os.environ.get("RAY_AUTH_MODE") == "disabled":
-        return
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    try:
-        if private and not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temp = path.with_name(f".{path.name}-{os.getpid()}")
-            with open(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(secrets.token_hex(32))
-            with suppress(FileExistsError):
-                os.link(temp, path)  # whole or not at all, even if another process makes one now
-            temp.unlink()
-        if path.exists() and path.stat().st_uid == os.getuid() and path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-    except OSError as error:
-        hint = "set RAY_AUTH_TOKEN_PATH to a file that can be written"
-        raise ConfigError(str(path), f"cannot write a token file: {error.strerror}", hint) from error
