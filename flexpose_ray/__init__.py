@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flexpose_ray.dataset.opened import PoseDataset
+    from flexpose_ray.dataset.loaders import PoseDataset
 
 __version__ = "0.1.0"
 
@@ -18,12 +18,13 @@ def open_dataset(uri: str | Path) -> PoseDataset:
         uri: its folder or ``s3://bucket/prefix``.
 
     Returns:
-        What the newest manifest names, with ``to_arrow``, ``iter_arrow``, ``to_torch`` and ``to_ray``.
+        The poses that its newest manifest names, with ``to_arrow``, ``iter_arrow``, ``to_torch`` and ``to_ray``.
 
     Raises:
-        StorageError: no published data set there, or storage that cannot be read.
+        StorageError: no published data set there, or storage cannot be read.
+        DataError: the manifest is damaged.
     """
-    from flexpose_ray.dataset.opened import PoseDataset  # here, so that importing the package costs nothing
+    from flexpose_ray.dataset.loaders import PoseDataset  # here, so that importing the package costs nothing
     from flexpose_ray.storage.open import open_store
 
     return PoseDataset(open_store(uri))

@@ -1,14 +1,14 @@
 """A whole run in one command: generator, shots, adaptation, samples, evaluation, report; every step resumable.
 
-A recipe with a ``sweep`` tries its points first, in a folder beside, and the run is that of the best one.
+A recipe with a ``sweep`` runs that first, in a folder of its own; the run then uses the best point.
 
-What is done is what lies in the run's folder: a killed run goes on where it was, and a finished one ends at once.
+The run's folder is the record of what is done: a killed run resumes, and a finished one returns at once. In the folder:
 
-    recipe.json               the checked recipe; its hash is in the folder's name
+    recipe.json               the validated recipe; its hash is in the folder's name
     timings.json              seconds of every stage
-    target.parquet            held-out target poses, for evaluation alone
+    target.parquet            held-out target poses, for evaluation only
     shots.parquet             the few annotated poses that everything learns from
-    pretraining.json          where the recipe trains its generator: which one, and how that went
+    pretraining.json          result of the pretraining, if the recipe trains its generator
     adapted/  adapted-paper/  tau of the recipe's setting, and of the paper's literal one
     samples/                  the data set: shards, commits, manifests
     evaluation.json  report.html  pipeline.json
@@ -30,7 +30,7 @@ from flexpose_ray.dataset.manifest import newest_manifest
 from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.engine.adapt.one import adapt, check_shots
 from flexpose_ray.engine.generate.run import generate
-from flexpose_ray.engine.sweep.best import sweep_then
+from flexpose_ray.engine.sweep.best import run_to_best
 from flexpose_ray.engine.train.run import pretrain, read_recipe_source
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.evaluation.compare import evaluate
@@ -41,7 +41,7 @@ from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.report.run import write_run_report
 from flexpose_ray.report.sweep import write_sweep_report
-from flexpose_ray.sources.parquet import read_poses, write_poses
+from flexpose_ray.sources.pose_file import read_poses, write_poses
 from flexpose_ray.storage.base import Store, read_json
 from flexpose_ray.storage.open import open_store
 
@@ -50,7 +50,7 @@ SOURCE_POSES = 10_000  # of g_s, where the recipe names no source set
 PAPER = "FlexPose, the paper's setting"
 UNADAPTED = "generator, not adapted"
 
-Tell = Callable[[str, dict], None]  # stage and row of progress
+Progress = Callable[[str, dict], None]  # stage and row of progress
 
 
 class Inputs(NamedTuple):
@@ -59,7 +59,7 @@ class Inputs(NamedTuple):
     Attributes:
         held: held-out target poses.
         shots: the annotated poses.
-        source: poses of the recipe's source; None where it names none, or where they were not needed yet.
+        source: poses of the recipe's source; None where it has none, or where they have not been read yet.
     """
 
     held: PoseSet
@@ -67,14 +67,14 @@ class Inputs(NamedTuple):
     source: PoseSet | None
 
 
-def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, tell: Tell = lambda stage, row: None) -> dict:
+def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, on_progress: Progress = lambda stage, row: None) -> dict:
     """Run or continue all of ``recipe`` under ``storage``.
 
     Args:
         recipe: needs a ``target``.
-        storage: folder or s3:// under which the run's folder is made.
-        tell: takes progress; stages are sweep, target, pretrain, adapt, paper, generate, evaluate, report; or done at
-            once, where the run was finished before.
+        storage: folder or s3:// under which the run's folder is created.
+        on_progress: takes (stage, row); stages are sweep, target, pretrain, adapt, paper, generate, evaluate, report;
+            or only done, where the run was finished before.
 
     Returns:
         ``run``, ``samples``, ``report`` (URIs), ``count``, ``evaluation``, ``timings`` (seconds by stage);
@@ -85,46 +85,40 @@ def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, tell: Tell = lambda
     """
     if isinstance(recipe, SweepRecipe):
         place = open_store(storage).child(sweep_key(recipe)).uri
-        best = sweep_then(recipe, storage, lambda done, total: tell("sweep", {"done": done, "total": total}))
+        best = run_to_best(recipe, storage, lambda done, total: on_progress("sweep", {"done": done, "total": total}))
         write_sweep_report(open_store(place))
-        return run_pipeline(best, storage, tell) | {"sweep": place}
+        return run_pipeline(best, storage, on_progress) | {"sweep": place}
     store = open_store(storage).child(run_key(recipe))
     if (done := finished(store)) is not None:
-        tell("done", {})
+        on_progress("done", {})
         return done
     clock = _Clock(store)
     with clock.stage("target"):
-        if store.exists("shots.parquet"):
-            inputs = Inputs(read_poses(f"{store.uri}/target.parquet"), read_poses(f"{store.uri}/shots.parquet"), None)
-        else:
-            inputs = check_inputs(recipe)
-            store.put("recipe.json", json.dumps(recipe.model_dump(mode="json"), indent=1).encode())
-            write_poses(f"{store.uri}/target.parquet", inputs.held)
-            write_poses(f"{store.uri}/shots.parquet", inputs.shots)
-        tell("target", {"shots": len(inputs.shots), "held_out": len(inputs.held)})
+        inputs = _saved_inputs(recipe, store)
+        on_progress("target", {"shots": len(inputs.shots), "held_out": len(inputs.held)})
     if (generator := recipe.generator) is None:
         with clock.stage("pretrain"):
-            trained = pretrain(recipe, storage, lambda row: tell("pretrain", row))
+            trained = pretrain(recipe, storage, lambda row: on_progress("pretrain", row))
             generator = trained["generator"]
             store.put("pretraining.json", json.dumps(trained).encode())
     with clock.stage("adapt"):
-        adapt(generator, inputs.shots, recipe.adapt, f"{store.uri}/adapted", lambda row: tell("adapt", row))
+        adapt(generator, inputs.shots, recipe.adapt, f"{store.uri}/adapted", lambda row: on_progress("adapt", row))
     if recipe.evaluate.paper:
         with clock.stage("paper"):
             paper = AdaptConfig.paper(**recipe.adapt.model_dump(include={"mixup", "steps", "batch", "seed"}))
-            adapt(generator, inputs.shots, paper, f"{store.uri}/adapted-paper", lambda row: tell("paper", row))
+            adapt(generator, inputs.shots, paper, f"{store.uri}/adapted-paper", lambda row: on_progress("paper", row))
     with clock.stage("generate"):
         made = generate(
             f"{store.uri}/adapted",
             f"{store.uri}/samples",
-            **recipe.generate.arguments(),
-            on_progress=lambda done, total: tell("generate", {"done": done, "total": total}),
+            recipe.generate,
+            lambda done, total: on_progress("generate", {"done": done, "total": total}),
         )
     with clock.stage("evaluate"):
-        tell("evaluate", {"count": recipe.evaluate.count})
+        on_progress("evaluate", {"count": recipe.evaluate.count})
         result = _evaluate(recipe, store, generator, inputs)
     with clock.stage("report"):
-        tell("report", {})
+        on_progress("report", {})
         page = write_run_report(store)
     done = {
         "run": store.uri,
@@ -139,25 +133,25 @@ def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, tell: Tell = lambda
 
 
 def finished(store: Store) -> dict | None:
-    """What :func:`run_pipeline` returned for the run in ``store``, None while its data set or page is not there."""
+    """What :func:`run_pipeline` returned for the run in ``store``; None without that, its data set or its page."""
     if not store.exists(DONE) or not store.exists("report.html") or newest_manifest(store.child("samples")) is None:
         return None
     return read_json(store, DONE)
 
 
 def check_inputs(recipe: Recipe) -> Inputs:
-    """Read what ``recipe`` names and see that it goes together; nothing is written.
+    """Read what ``recipe`` names and check that it fits together; nothing is written.
 
     Raises:
-        ConfigError: no target, a label that is not there, a layer that the generator does not have, or skeletons that
+        ConfigError: no target, a label that does not occur, a layer that the generator does not have, or skeletons that
             differ.
         DataError: poses that cannot be used, fewer than two shots, or too few held-out poses.
         WeightsError: no such generator.
     """
     if recipe.target is None:
-        raise ConfigError(recipe.name, "no target", "name one: target: {poses: KIND:PATH}")
+        raise ConfigError(recipe.name, "no target", "add one: target: {poses: KIND:PATH}")
     held, shots, _ = split_target(recipe.target)
-    halves(held, recipe.evaluate.seed)  # evaluation asks for as much, hours later
+    halves(held, recipe.evaluate.seed)  # evaluation needs as many, hours later
     source = read_recipe_source(recipe) if recipe.source else None
     if recipe.generator:
         base = load_generator(recipe.generator)
@@ -167,8 +161,19 @@ def check_inputs(recipe: Recipe) -> Inputs:
     check_shots(shots, recipe.adapt, skeleton_name, layers, name)
     if source is not None and source.skeleton_name != skeleton_name:
         problem = f"the source is {source.skeleton_name}, the generator {skeleton_name}"
-        raise ConfigError(recipe.source, problem, "name poses of the same skeleton")
+        raise ConfigError(recipe.source, problem, "choose poses of the same skeleton")
     return Inputs(held, shots, source)
+
+
+def _saved_inputs(recipe: Recipe, store: Store) -> Inputs:
+    """The run's target and shots: from its folder, or read, checked and written there."""
+    if store.exists("shots.parquet"):
+        return Inputs(read_poses(f"{store.uri}/target.parquet"), read_poses(f"{store.uri}/shots.parquet"), None)
+    inputs = check_inputs(recipe)
+    store.put("recipe.json", json.dumps(recipe.model_dump(mode="json"), indent=1).encode())
+    write_poses(f"{store.uri}/target.parquet", inputs.held)
+    write_poses(f"{store.uri}/shots.parquet", inputs.shots)
+    return inputs
 
 
 def _evaluate(recipe: Recipe, store: Store, generator: str, inputs: Inputs) -> dict:
@@ -192,7 +197,7 @@ def _evaluate(recipe: Recipe, store: Store, generator: str, inputs: Inputs) -> d
 
 
 class _Clock:
-    """Seconds of every stage, kept on storage, so that the stages of a killed run count too."""
+    """Seconds of every stage, kept on storage, so that stages of a killed run are included."""
 
     def __init__(self, store: Store):
         self.store = store

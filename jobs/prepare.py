@@ -1,15 +1,6 @@
-"""`flexpose prepare` as a cluster job; takes the same options.
+"""`flexpose prepare` as a cluster job: `python jobs/prepare.py --help`; see README.md beside this file."""
 
-    ray job submit --working-dir . -- python jobs/prepare.py --help
-    python jobs/prepare.py ... --address HOST:PORT      # joins a cluster from outside a job
-
-Exit status: 0 done, 1 a check said no, 2 bad input or environment, 143 stopped by SIGTERM. A stopped job leaves what is
-committed or in a checkpoint; the same command goes on from there.
-"""
-
-import sys
-
-from flexpose_ray.cli import main
+from flexpose_ray.cli.job import run_job
 
 if __name__ == "__main__":
-    sys.exit(main(["prepare", *sys.argv[1:]]))
+    run_job(__file__)

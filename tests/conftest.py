@@ -19,24 +19,28 @@ import yaml
 from moto.server import ThreadedMotoServer
 
 from flexpose_ray.config import Recipe, parse
-from flexpose_ray.dataset.manifest import commit_shard, pin_run, plan_shards, publish
+from flexpose_ray.dataset.commits import commit_shard
+from flexpose_ray.dataset.layout import plan_shards
+from flexpose_ray.dataset.manifest import publish
 from flexpose_ray.dataset.pictures import draw_images
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.engine.train.run import pretrain
 from flexpose_ray.models.generators import load_generator, save_adapted, save_generator
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.pose.moments import moments
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.distribution import moments
 from tests import here
 from tests.chaos.pretraining import RECIPE
 from tests.radosgw import Radosgw, missing_binaries
+from tests.run_specs import run_spec
 
 MakeDataset = Callable[..., np.ndarray]
 STRIDE = 2**40
@@ -167,10 +171,10 @@ def tiny_generator(tmp_path_factory) -> str:
     torch.manual_seed(0)
     uri = str(tmp_path_factory.mktemp("generator"))
     alpha = Alpha(size=16)
-    networks = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4)
-    source_NJ2 = torch.rand(100, 15, 2)
-    limits = PoseLimits.of(source_NJ2.numpy(), alpha.skeleton)
-    save_generator(uri, *networks, alpha, moments(source_NJ2), limits, {})
+    parts = Generator(16, base=64, most=16), Discriminator(16, base=64, most=16), Beta(width=4)
+    source_NJ2 = torch.rand(100, 15, 2).numpy()
+    limits = PoseLimits.of(source_NJ2, alpha.skeleton)
+    save_generator(uri, Networks(*parts, alpha, moments(source_NJ2)), limits, {})
     return uri
 
 
@@ -227,8 +231,8 @@ def make_dataset() -> MakeDataset:
         keypoints_NJ2 = np.random.default_rng(0).uniform(0.1, 0.9, (count, n_joints, 2)).astype(np.float32)
         index_N = np.arange(count)
         index_N[::7] += STRIDE
-        run = {"generator": "ab" * 32, "seed": 7, "skeleton": skeleton, "shard_size": 10, "images": images}
-        pin_run(store, run | {"alpha": alpha.config if images else None})
+        run = run_spec(images, alpha)
+        run.pin(store)
         shards = plan_shards(count, 10)
         for shard in shards:
             rows = slice(shard.index * 10, shard.index * 10 + shard.rows)
@@ -236,7 +240,7 @@ def make_dataset() -> MakeDataset:
             confidence_NJ = np.full((shard.rows, n_joints), 0.5)
             data = encode_shard(index_N[rows], keypoints_NJ2[rows], confidence_NJ, drawn)
             commit_shard(store, shard.index, data, {"rows": shard.rows})
-        publish(store, shards)
+        publish(store, run, shards)
         return keypoints_NJ2
 
     return make

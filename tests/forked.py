@@ -21,7 +21,8 @@ import numpy as np
 import psutil
 
 from flexpose_ray.cli import main
-from flexpose_ray.dataset.manifest import ShardId
+from flexpose_ray.dataset.layout import ShardId
+from flexpose_ray.dataset.run_spec import RunSpec
 from flexpose_ray.engine.generate import run as generation
 from flexpose_ray.engine.generate.stages import SampleAndCommit
 from flexpose_ray.errors import FlexPoseError
@@ -100,13 +101,13 @@ def _command(words: list[str], environment: dict[str, str | None], told: str, wi
     sys.exit(main(words))
 
 
-def render(store: Store, missing: list[ShardId], actors: int | None = None) -> Iterator[int]:
+def render(store: Store, run: RunSpec, missing: list[ShardId], actors: int | None = None) -> Iterator[int]:
     """Like ``engine.generate.run.render``: a worker that dies is started again, and its shard rendered again."""
     waiting, at_work = deque(missing), {}
     try:
         while waiting or at_work:
             while waiting and len(at_work) < WORKERS:
-                _give(_start_worker(store, at_work), waiting, at_work)
+                _give(_start_worker(store, run, at_work), waiting, at_work)
             for connection in wait(list(at_work)):
                 shard = at_work.pop(connection)
                 try:
@@ -132,20 +133,20 @@ def _give(connection: Connection, waiting: deque[ShardId], at_work: dict[Connect
         connection.send(shard)
 
 
-def _start_worker(store: Store, others: Iterable[Connection]) -> Connection:
+def _start_worker(store: Store, run: RunSpec, others: Iterable[Connection]) -> Connection:
     forks = multiprocessing.get_context("fork")  # the command has loaded all, and has no threads
     ours, theirs = forks.Pipe()
-    forks.Process(target=_work, args=(theirs, [ours, *others], store.uri), daemon=True).start()
+    forks.Process(target=_work, args=(theirs, [ours, *others], store.uri, run), daemon=True).start()
     theirs.close()
     return ours
 
 
-def _work(connection: Connection, inherited: list[Connection], uri: str) -> None:
+def _work(connection: Connection, inherited: list[Connection], uri: str, run: RunSpec) -> None:
     """What an actor of Ray Data does, by its own class."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the command's own handler would have it tell of an interrupt
     for other in inherited:
         other.close()  # or nobody would hear of the driver's death
-    stage = SampleAndCommit(uri, "cpu")
+    stage = SampleAndCommit(uri, run, "cpu")
     with suppress(EOFError, ConnectionError):
         while True:
             index, rows = connection.recv()

@@ -18,42 +18,44 @@ import ray.train
 import torch
 
 from flexpose_ray.config import Recipe
-from flexpose_ray.dataset.manifest import RUN_KEY, ShardId, log_call
+from flexpose_ray.dataset.call_log import Call, log_call
+from flexpose_ray.dataset.layout import ShardId
+from flexpose_ray.dataset.run_spec import RunSpec
 from flexpose_ray.engine.generate import repair
 from flexpose_ray.engine.generate import run as generation
 from flexpose_ray.engine.generate.stages import DrawAndCommit, SampleAndCommit, SampleShard
 from flexpose_ray.engine.train import run as training
 from flexpose_ray.engine.train import worker
-from flexpose_ray.pose.alpha import Alpha
-from flexpose_ray.storage.base import Store, read_json
+from flexpose_ray.storage.base import Store
 
 
-def render(store: Store, missing: list[ShardId], actors: int | None = None) -> Iterator[int]:
+def render(store: Store, run: RunSpec, missing: list[ShardId], actors: int | None = None) -> Iterator[int]:
     """Like ``engine.generate.run.render``, by one sampler and one drawer."""
-    run, began, busy_s, poses = read_json(store, RUN_KEY), time.monotonic(), 0.0, 0
-    if run["images"]:
-        sampler, drawer = SampleShard(store.uri, "cpu"), DrawAndCommit(store.uri, Alpha(**run["alpha"]), run["images"])
+    began, busy_s, poses = time.monotonic(), 0.0, 0
+    if run.images:
+        sampler, drawer = SampleShard(store.uri, run, "cpu"), DrawAndCommit(store.uri, run)
     else:
-        sampler, drawer = SampleAndCommit(store.uri, "cpu"), lambda done: done
+        sampler, drawer = SampleAndCommit(store.uri, run, "cpu"), lambda done: done
     for index, rows in missing:
         done = drawer(sampler({"index": np.array([index]), "rows": np.array([rows])}))
         poses, busy_s = poses + rows, busy_s + float(done["busy_s"].sum())
         yield int(done["rows"].sum())
     seconds = round(time.monotonic() - began, 3)
-    note = {"poses": poses, "seconds": seconds, "sampling_s": round(busy_s, 3), "device": "cpu"}
-    log_call(store, note | {"samplers": 1, "drawers": int(bool(run["images"])), "gpu_share": 0})
+    log_call(store, Call(poses, seconds, round(busy_s, 3), "cpu", 1, int(bool(run.images)), 0))
 
 
-def fit(recipe: Recipe, store: Store, on_progress: Callable[[dict], None], share: dict | None = None) -> None:
-    """Like ``engine.train.launch.fit``, as the only worker."""
+def run_workers(
+    recipe: Recipe, store: Store, on_progress: Callable[[dict], None], resources: dict | None = None
+) -> None:
+    """Like ``engine.train.launch.run_workers``, as the only worker."""
     context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
-    nobody = SimpleNamespace(heard=SimpleNamespace(remote=object))
+    nobody = SimpleNamespace(wait=SimpleNamespace(remote=object))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray.train, "get_context", lambda: context)
         patch.setattr(ray.train, "report", lambda row: on_progress(row) if row else None)
         patch.setattr(ray, "wait", lambda waiting, timeout=None: ([], waiting))  # nobody asks to leave
         patch.setattr(worker, "get_device", lambda: torch.device("cpu"))
-        worker.train_worker({"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": 1, "bell": nobody})
+        worker.train_worker({"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": 1, "stop": nobody})
 
 
 @contextmanager
@@ -62,6 +64,6 @@ def without_ray() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generation, "render", render)
         patch.setattr(repair, "render", render)
-        patch.setattr(training, "fit", fit)
+        patch.setattr(training, "run_workers", run_workers)
         patch.setattr(training, "ray_session", nullcontext)
         yield

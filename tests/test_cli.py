@@ -20,12 +20,15 @@ from ray.exceptions import NodeDiedError, RayTaskError
 
 from flexpose_ray.cli import main
 from flexpose_ray.cli.parser import build_parser
-from flexpose_ray.dataset.manifest import MODEL, commit_shard, pin_run, plan_shards, publish
+from flexpose_ray.dataset.commits import commit_shard
+from flexpose_ray.dataset.layout import MODEL, plan_shards
+from flexpose_ray.dataset.manifest import publish
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.models.generators import copy_model
-from flexpose_ray.sources.kinds import read_source
-from flexpose_ray.sources.parquet import write_poses
+from flexpose_ray.sources.pose_file import write_poses
+from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
+from tests.run_specs import run_spec
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
 VERBS = next(action.choices for action in build_parser()._actions if action.choices)
@@ -78,13 +81,14 @@ def inputs(tmp_path_factory, tiny_generator: str) -> Path:
 def _make_data_set(folder: Path, generator: str, keypoints_NJ2: np.ndarray) -> None:
     store = open_store(folder)
     digest = copy_model(generator, store.child(MODEL))
-    pin_run(store, {"seed": 0, "shard_size": 20, "skeleton": "body_15", "generator": digest})
+    run = run_spec(seed=0, shard_size=20, generator=digest)
+    run.pin(store)
     shards = plan_shards(len(keypoints_NJ2), 20)
     for shard, part_NJ2 in zip(shards, np.split(keypoints_NJ2, len(shards)), strict=True):
         index_N = np.arange(20) + 20 * shard.index
         data = encode_shard(index_N, part_NJ2, np.ones((20, 15), np.float32))
         commit_shard(store, shard.index, data, {"rows": 20})
-    publish(store, shards)
+    publish(store, run, shards)
 
 
 @pytest.fixture(autouse=True)
@@ -170,12 +174,12 @@ def test_bad_annotations_are_refused(capsys, command: str, told: list[str]):
         ("pretrain in/list.yaml", ["a recipe is a mapping of keys"]),
         ("pretrain in/typo.yaml", ["in/typo.yaml: unknown key pretrain.kmg", "kimg"]),
         ("pretrain coco --set nonsense", ["--set nonsense: expected key.path=value"]),
-        ("pretrain coco --set pretrain.seed={1", ["--set pretrain.seed={1: the value is no YAML"]),
-        ("pretrain coco --set name=2020-13-45", ["--set name=2020-13-45: the value is no YAML"]),
+        ("pretrain coco --set pretrain.seed={1", ["--set pretrain.seed={1: the value is not valid YAML"]),
+        ("pretrain coco --set name=2020-13-45", ["--set name=2020-13-45: the value is not valid YAML"]),
         ("pretrain coco --set name.x=1", ["name is a value, not a section"]),
         ("pretrain coco --set pretrain.kimg=-1", ["pretrain.kimg: should be greater than 0, found -1"]),
         ("pretrain coco --set pretrain.kimg=.inf", ["pretrain.kimg: should be a finite number"]),
-        ("pretrain coco --set pretrain.batch=30", ["batch 30 is no multiple of 4 x workers"]),
+        ("pretrain coco --set pretrain.batch=30", ["batch 30 is not a multiple of 4 x workers"]),
         ("pretrain coco --set adapt.layers=3", ["adapt.layers: should be 'all', 'w' or", "a list, as in [3], found 3"]),
         ("pretrain coco --set adapt.layers=[0]", ["adapt.layers.0: should be greater than or equal to 1, found 0"]),
         ("pretrain coco --set pretrain.bf16=perhaps", ["pretrain.bf16", "or 'auto', found 'perhaps'"]),
@@ -219,8 +223,8 @@ def test_bad_recipes_are_refused(capsys, command: str, told: list[str]):
         (f"{ADAPT} in/nowhere.parquet", ["in/nowhere.parquet: is not there"]),
         (f"{ADAPT} table:in/two.npz --layers 9", ["style layers 1 to 5"]),
         (f"{ADAPT} table:in/two.npz --layers 0", ["adapt options: layers.0"]),
-        (f"{ADAPT} table:in/two.npz --layers three", ["--layers: 'three' is no list of layers"]),
-        (f"{ADAPT} table:in/two.npz --paper --config quickstart", ["--paper: goes not together with --config"]),
+        (f"{ADAPT} table:in/two.npz --layers three", ["--layers: 'three' is not a list of layers"]),
+        (f"{ADAPT} table:in/two.npz --paper --config quickstart", ["--paper: cannot be combined with --config"]),
         (f"{ADAPT} table:in/two.npz --set generate.count=5", ["--set generate: has no effect here", "adapt.KEY"]),
         (f"{ADAPT} table:in/two.npz --generator in/damaged", ["is damaged: its hash differs"]),
         (f"{ADAPT} table:in/two.npz --generator builtin:nope", ["builtin:nope: no such shipped generator"]),
@@ -248,7 +252,7 @@ def test_bad_recipes_are_refused(capsys, command: str, told: list[str]):
         ("export in/samples --format npz --out in/file/x", ["in/file"]),
         ("export in/samples --format onnx --out new", ["no model here"]),
         ("export in/generator --format coco --out new", ["no published data set here"]),
-        ("export in/generator --format torchscript --size 9 --out new", ["--size: means nothing to torchscript"]),
+        ("export in/generator --format torchscript --size 9 --out new", ["--size: has no meaning for torchscript"]),
         ("import in/file --networks in/generator/model.json --source table:in/good.npz --out new", ["in/file"]),
         ("import in/none --networks in/generator/model.json --source table:in/good.npz --out new", ["in/none"]),
         ("show in", ["run.json", "is not there"]),
@@ -461,13 +465,13 @@ def test_many_targets_of_which_one_fails(capsys, ray_cluster):
         (f"{GENERATE} --out new/data --count 25000", "would sample 25,000 poses in 25 shards, 0 of which are there"),
         (f"{EVALUATE} table:in/good.npz", "would compare 60 poses of in/samples with 60 target poses"),
         ("verify in/samples --regenerate 9", "would hash 3 shards of"),
-        ("repair in/samples", "nothing to mend"),
+        ("repair in/samples", "nothing to repair"),
         ("gc in/samples", "0 objects would be removed from"),
         ("export in/samples --format coco --out new", "would write 60 poses as coco to"),
         ("export in/generator --format onnx --out new", "would write the networks of in/generator"),
         (
             "import in/file --networks in/generator/model.json --source table:in/good.npz --out new",
-            "would make a model of in/file and 60 source poses in new",
+            "would make a model from in/file and 60 source poses in new",
         ),
         (f"{PIPELINE} --storage new", "12 shots, 160 held-out poses, 20,000 to sample"),
     ],
@@ -545,7 +549,7 @@ def test_ctrl_c_says_how_to_go_on():
         finally:
             process.kill()
     assert (process.returncode, out) == (130, "")
-    assert err.endswith("flexpose adapt: stopped; the same command goes on from here\n") and "Traceback" not in err
+    assert err.endswith("flexpose adapt: stopped; the same command continues from here\n") and "Traceback" not in err
 
 
 def test_only_results_reach_standard_output(capsys, monkeypatch):
@@ -564,7 +568,7 @@ def test_what_ray_lost_is_told_and_a_fault_of_ours_is_shown(capsys, monkeypatch)
     monkeypatch.setattr("flexpose_ray.engine.generate.run.generate", fail)
     error = NodeDiedError("node 17 is gone\nand with it its actors")
     assert main(shlex.split(f"{GENERATE} --out new")) == 2
-    assert capsys.readouterr().err.startswith("flexpose generate: Ray: node 17 is gone and with it its actors (see to")
+    assert capsys.readouterr().err.startswith("flexpose generate: Ray: node 17 is gone and with it its actors (check")
     error = RayTaskError("sample", "Traceback ...", TypeError("two arguments"))
     with pytest.raises(RayTaskError):
         main(shlex.split(f"{GENERATE} --out new"))

@@ -134,7 +134,7 @@ def test_faults_of_a_union_say_what_it_may_be(recipe_file):
 
 
 def test_a_batch_that_workers_cannot_share_is_refused(recipe_file):
-    assert "pretrain: batch 6 is no multiple of 4 x workers (1)" in fault(recipe_file({"pretrain": {"batch": 6}}))
+    assert "pretrain: batch 6 is not a multiple of 4 x workers (1)" in fault(recipe_file({"pretrain": {"batch": 6}}))
     assert "4 x workers (3)" in fault(recipe_file(), "pretrain.workers=3", "pretrain.batch=32")
     assert load_recipe(recipe_file(), ["pretrain.workers=2", "pretrain.batch=8"]).pretrain.workers == 2
 
@@ -187,7 +187,7 @@ def test_options_are_set_by_path_and_read_as_yaml(recipe_file):
     ("generate.count", r"--set generate\.count: expected key\.path=value"),
     ("=5", r"--set =5: expected key\.path=value"),
     ("name.first=x", "--set name.first=x: name is a value, not a section"),
-    ("adapt.layers=[1", r"--set adapt\.layers=\[1: the value is no YAML"),
+    ("adapt.layers=[1", r"--set adapt\.layers=\[1: the value is not valid YAML"),
     ("generate.cuont=5", r"unknown key generate\.cuont \(known here: count, "),
     ("generate.count=many", r"generate\.count: .*found 'many' \(correct the recipe or the --set option\)"),
     ("generate..count=5", "unknown key generate"),
@@ -312,6 +312,7 @@ def test_workers_are_a_number_or_a_range_that_the_batch_can_be_split_for():
     assert workers(2).worker_range == (2, 2)
     assert workers([1, 2]).worker_range == (1, 2)
     assert workers([1, 3], batch=48).worker_range == (1, 3)
-    for value, told in (([1, 3], "no multiple of 4 x workers .3."), ([2, 1], "the least are more than the most")):
+    larger = "the first number is larger than the second"
+    for value, told in (([1, 3], "not a multiple of 4 x workers .3."), ([2, 1], larger)):
         with pytest.raises(ConfigError, match=told):
             workers(value)

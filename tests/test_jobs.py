@@ -59,7 +59,7 @@ def left(training: Path, joins_ray: dict[str, str]) -> list[float]:
     finally:
         job.kill()
     assert job.returncode == 143, told
-    assert told.endswith("flexpose pretrain: stopped by SIGTERM; the same command goes on from here\n")
+    assert told.endswith("flexpose pretrain: stopped by SIGTERM; the same command continues from here\n")
     assert "Traceback" not in told
     run = open_store(training / "runs").child(pretrain_key(load_recipe(str(training / "tiny.yaml"))))
     return [row["kimg"] for row in last_checkpoint(run).history]

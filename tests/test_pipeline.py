@@ -13,12 +13,12 @@ import ray
 import yaml
 
 from flexpose_ray.cli import main
-from flexpose_ray.dataset.manifest import iter_shards
+from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.dataset.verify import verify
 from flexpose_ray.engine.sweep.results import read_rows
 from flexpose_ray.evaluation.compare import LABELS, YOURS
 from flexpose_ray.pipeline import PAPER, UNADAPTED
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 
@@ -36,7 +36,7 @@ def contents(store: Store, prefix: str = "") -> dict[str, bytes]:
 
 
 def index(store: Store) -> np.ndarray:
-    return np.concatenate([shard["index"] for shard in iter_shards(store)])
+    return np.concatenate([shard["index"] for shard in PoseReader(store).blocks()])
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`python -m flexpose_ray.cli`: how a cluster's jobs call the command line."""
+"""`python -m flexpose_ray.cli`: how jobs on a cluster call the command line."""
 
 import sys
 

@@ -1,18 +1,24 @@
-"""The verb that compares methods: benchmark."""
+"""The verb benchmark, which compares methods."""
 
 from __future__ import annotations
 
-from flexpose_ray.cli.outcome import Outcome
-from flexpose_ray.errors import ConfigError
+from flexpose_ray.cli.inputs import recipe_name
+from flexpose_ray.cli.verb import Outcome, Verbs, add_recipe, add_verb
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this verb and its options."""
+    summary = "compare methods on pairs of source and target, over draws of the shots"
+    sub = add_verb(verbs, benchmark, "benchmark", summary, "flexpose benchmark benchmark_quick --workers 2")
+    add_recipe(sub)
+    sub.add_argument("--workers", type=int, metavar="K", help="cells at a time (default: one per CPU)")
 
 
 def benchmark(args) -> Outcome:
     from flexpose_ray.config import read_recipe
     from flexpose_ray.config.benchmark import BenchmarkRecipe
 
-    if (args.recipe is None) == (args.config is None):
-        raise ConfigError("recipe", "expected exactly one", "as in: flexpose benchmark benchmark_quick")
-    recipe = read_recipe(BenchmarkRecipe, args.recipe or args.config, args.set)
+    recipe = read_recipe(BenchmarkRecipe, recipe_name(args), args.set)
     from flexpose_ray.engine.benchmark.run import check_pairs, plan_benchmark, run_benchmark
     from flexpose_ray.engine.benchmark.table import format_benchmark
 

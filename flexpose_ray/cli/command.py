@@ -1,4 +1,4 @@
-"""`flexpose VERB`: the command line. It parses, calls the verb's function, and shows what that returns."""
+"""`flexpose VERB`: parses the command line, calls the verb's function and prints what it returns."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from flexpose_ray.errors import FlexPoseError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 a check said no, 2 bad input or environment."""
+    """Run one command; returns the exit status: 0 done, 1 a check failed, 2 bad input or environment."""
     args = build_parser().parse_args(argv)
-    # Before torch is loaded: threads that wait shall sleep. On a busy machine spinning ones cost three times the work.
+    # Before torch is loaded: waiting threads should sleep. On a busy machine spinning ones cost three times the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if getattr(args, "address", None):
         os.environ["RAY_ADDRESS"] = args.address
     take_sigterm()
     try:
-        with redirect_stdout(sys.stderr):  # Ray reports workers that died on standard output
+        with redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
             status, result, text = args.run(args)
         print(text, file=sys.stderr if args.json else sys.stdout)
         if args.json:
@@ -38,18 +38,20 @@ def main(argv: list[str] | None = None) -> int:
         return _refuse(args.verb, f"{error.filename or 'system'}: {error.strerror or error}")
     except KeyboardInterrupt:
         number, by = (signal.SIGTERM, " by SIGTERM") if TERMINATED.is_set() else (signal.SIGINT, "")
-        print(f"\nflexpose {args.verb}: stopped{by}; the same command goes on from here", file=sys.stderr)
+        print(f"\nflexpose {args.verb}: stopped{by}; the same command continues from here", file=sys.stderr)
         return 128 + number
     except Exception as error:
         if not _lost_by_ray(error):
             raise
-        return _refuse(args.verb, f"Ray: {error} (see to its nodes and memory; the same command goes on from here)")
+        return _refuse(
+            args.verb, f"Ray: {error} (check the cluster's nodes and memory; the same command continues from here)"
+        )
 
 
 def _lost_by_ray(error: Exception) -> bool:
-    """Whether Ray lost a process, a node or an object; an error of ours within a task is a fault to be seen whole.
+    """Whether Ray lost a process, a node or an object. An error of ours in a task is a bug: it keeps its traceback.
 
-    By name: importing Ray would cost every command a second.
+    By name: importing Ray would cost every command half a second.
     """
     kind = type(error)
     return kind.__module__ == "ray.exceptions" and not kind.__name__.startswith("RayTaskError")

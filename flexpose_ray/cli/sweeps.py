@@ -1,11 +1,22 @@
-"""The verb sweep: run one, show one, take its best."""
+"""The verb sweep: run a sweep, show one, or take its best point."""
 
 from __future__ import annotations
 
-from flexpose_ray.cli.outcome import Outcome
+from flexpose_ray.cli.inputs import recipe_name
+from flexpose_ray.cli.verb import Outcome, Verbs, add_recipe, add_verb
 from flexpose_ray.errors import ConfigError
 
-SHOWN = 12  # groups in the table
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this verb and its options."""
+    summary = "try a recipe at many points: layer sets, shots, any setting; and take the best"
+    example = """flexpose sweep sweep_quick --storage runs
+flexpose sweep show runs/sweep-NAME-1a2b3c4d
+flexpose sweep best runs/sweep-NAME-1a2b3c4d --out best"""
+    sub = add_verb(verbs, sweep, "sweep", summary, example)
+    add_recipe(sub)
+    sub.add_argument("uri", metavar="URI", nargs="?", help="folder of a sweep, after show or best instead of a recipe")
+    sub.add_argument("--out", metavar="URI", help="with best: folder for recipe and model (default: best in the sweep)")
 
 
 def sweep(args) -> Outcome:
@@ -13,18 +24,21 @@ def sweep(args) -> Outcome:
         if args.uri is None:
             raise ConfigError(f"sweep {args.recipe}", "no sweep named", f"flexpose sweep {args.recipe} URI")
         if args.set or args.config:
-            raise ConfigError(f"sweep {args.recipe}", "takes no settings", "leave --set and --config out")
+            raise ConfigError(f"sweep {args.recipe}", "takes no settings", "leave out --set and --config")
         return _show(args) if args.recipe == "show" else _best(args)
     if args.uri is not None:
         raise ConfigError(args.recipe, "expected show or best before an address", "flexpose sweep show URI")
     if args.out is not None:
-        raise ConfigError("--out", "goes with best", "flexpose sweep best URI --out URI")
-    if (args.recipe is None) == (args.config is None):
-        raise ConfigError("recipe", "expected exactly one", "as in: flexpose sweep sweep_quick")
+        raise ConfigError("--out", "is for best alone", "flexpose sweep best URI --out URI")
+    return _run(args)
+
+
+def _run(args) -> Outcome:
     from flexpose_ray.config.sweep_recipe import load_sweep, sweep_key
 
-    recipe = load_sweep(args.recipe or args.config, args.set)
-    from flexpose_ray.engine.sweep.run import Inputs, run_sweep
+    recipe = load_sweep(recipe_name(args), args.set)
+    from flexpose_ray.engine.sweep.adaptations import Inputs
+    from flexpose_ray.engine.sweep.run import run_sweep
 
     if args.dry_run:
         s, text = recipe.sweep, ""
@@ -33,12 +47,10 @@ def sweep(args) -> Outcome:
             text = f" on {', '.join(sorted(inputs.shots))}; judged by {len(inputs.held):,} held-out poses"
         place = f"{args.storage}/{sweep_key(recipe)}"
         keys = ", ".join(f"{key} ({len(d)} values)" if isinstance(d, tuple) else key for key, d in s.space.items())
-        return (
-            0,
-            recipe.model_dump(mode="json"),
-            f"would run {s.count:,} trials over {s.over} in {place}: {s.algorithm} of {keys}{text}",
-        )
+        text = f"would run {s.count:,} trials over {s.over} in {place}: {s.algorithm} of {keys}{text}"
+        return 0, recipe.model_dump(mode="json"), text
     from flexpose_ray.engine.runtime.progress import ProgressLine
+    from flexpose_ray.engine.sweep.table import format_summary
     from flexpose_ray.report.sweep import write_sweep_report
     from flexpose_ray.storage.open import open_store
 
@@ -48,12 +60,13 @@ def sweep(args) -> Outcome:
 
 
 def _show(args) -> Outcome:
-    from flexpose_ray.engine.sweep.results import read_rows, summarise
-    from flexpose_ray.engine.sweep.run import load_swept
+    from flexpose_ray.engine.sweep.results import read_rows, saved_recipe
+    from flexpose_ray.engine.sweep.summary import summarise
+    from flexpose_ray.engine.sweep.table import format_summary
     from flexpose_ray.storage.open import open_store
 
     store = open_store(args.uri)
-    found = summarise(store, load_swept(store).sweep, read_rows(store))
+    found = summarise(store, saved_recipe(store).sweep, read_rows(store))
     return 0, found, format_summary(found)
 
 
@@ -65,50 +78,7 @@ def _best(args) -> Outcome:
     if args.dry_run:
         recipe = best_recipe(open_store(args.uri))
         place = args.out or f"{args.uri}/best"
-        return 0, recipe.model_dump(mode="json"), f"would write recipe and model of the best point to {place}"
+        return 0, recipe.model_dump(mode="json"), f"would write the recipe and model of the best point to {place}"
     lines = StageLines()
     done = write_best(args.uri, args.out, lambda row: lines("adapt", row))
     return 0, done, f"recipe: {done['recipe']}\nmodel: {done['model']}"
-
-
-def format_summary(found: dict) -> str:
-    """The summary of a sweep as aligned text: the best points first, with the spread over seeds."""
-    from flexpose_ray.config.sweep import point_text
-
-    counts = ", ".join(f"{n:,} {status}" for status, n in found["trials"].items() if n)
-    lines = [f"{found['uri']}", f"trials: {counts or 'none'}; {found['trial_seconds']:,.0f} s of trials"]
-    names, on_front = found["objectives"], [group["trials"] for group in found["front"]]
-    table = [["", *(name for name in names), "trials", ""]]
-    for group in found["groups"][:SHOWN]:
-        cells = [f"{group['mean'][n]:.4f}" + (f" ± {group['sd'][n]:.4f}" if group["sd"][n] else "") for n in names]
-        mark = "*" if group["trials"] in on_front else ">" if group is found["groups"][0] and not on_front else ""
-        table.append([mark, *cells, str(len(group["trials"])), point_text(group["point"])])
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines += ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
-    if len(found["groups"]) > SHOWN:
-        lines.append(f"and {len(found['groups']) - SHOWN:,} more points in trials.parquet")
-    if on_front:
-        lines.append("* no other point is better in one objective and as good in all")
-    lines += [f"trial {failure['trial']}: {failure['error']}" for failure in found["failures"][:SHOWN]]
-    name = found["objectives"][0].upper().replace("MMD2", "MMD^2")
-    return "\n".join([*lines, *(sureness(race, name) for race in found["winners"] if race["second"])])
-
-
-def sureness(race: dict, name: str) -> str:
-    """How far the best point of a race is ahead of the next, in words.
-
-    Args:
-        race: one of the ``winners`` of a sweep.
-        name: of the objective.
-    """
-    from flexpose_ray.config.sweep import point_text
-
-    second, best = race["second"], point_text(race["best"]["point"])
-    if not second["seeds"]:
-        return f"{best} is first; no seed was tried with it and with the next point."
-    error = f" ± {second['error']:.4f} (standard error)" if second["error"] is not None else ""
-    text = f"{best} is ahead of {point_text(second['point'])} by {name} {second['ahead']:.4f}{error}"
-    text += f", in {second['wins']} of {second['seeds']} seeds"
-    if second["error"] is None:
-        return f"{text}: one seed says little."
-    return f"{text}{'' if second['ahead'] > 2 * second['error'] else ': no more than seeds make of it'}."

@@ -1,4 +1,4 @@
-"""Recipes: frozen, checked models for everything that a run depends on."""
+"""Recipes: frozen, validated models of everything that a run depends on."""
 
 from flexpose_ray.config.reading import Section, config_hash, parse, read_recipe
 from flexpose_ray.config.recipe import Recipe, load_recipe, load_section, pretrain_key, run_key

@@ -19,7 +19,7 @@ class PairConfig(Section):
     name: str = Field(pattern=NAME)
     generator: str = Field(description="URI of a trained generator, or builtin:coco")
     source: str | Annotated[tuple[SourceConfig, ...], Field(min_length=1)] | None = Field(
-        None, description="KIND:PATH of the source poses, or a list of {poses, mapping}; else the generator's samples"
+        None, description="KIND:PATH of the source poses, or a list of {poses, mapping}; the generator's by default"
     )
     target: TargetConfig
 
@@ -37,28 +37,30 @@ class PairConfig(Section):
 
 
 class RowConfig(Section):
-    """A row of the table: a method and what of its settings differs from the defaults."""
+    """A row of the table: a method, and its settings that differ from the defaults."""
 
     method: str
-    settings: dict[str, Any] = Field({}, description="what differs from the method's defaults")
-    count: int | None = Field(None, ge=64, description="poses that are made and judged; the benchmark's by default")
+    settings: dict[str, Any] = Field({}, description="those that differ from the method's defaults")
+    count: int | None = Field(
+        None, ge=64, description="poses that are generated and judged; the benchmark's by default"
+    )
 
 
 class BenchmarkRecipe(Section):
     """Every method on every pair, for every draw of the shots.
 
-    In YAML ``methods`` is a list of names, or a mapping from a row's name to ``{method: NAME, SETTING: ...}``; where
-    the row has the method's name, that may be left out. A ``count`` among them is that of the row: so many poses are
-    held against the target's, whose number stays.
+    In YAML ``methods`` is a list of names, or a mapping from a row's name to ``{method: NAME, SETTING: ...}``, where
+    ``method`` may be left out if the row has the method's name. A ``count`` there is the row's: so many of its poses
+    are compared with the target's, whose number stays.
     """
 
-    word: ClassVar[str] = "benchmark_"
+    name_prefix: ClassVar[str] = "benchmark_"
 
     name: str = Field(pattern=NAME)
     pairs: Annotated[tuple[PairConfig, ...], Field(min_length=1)]
     methods: dict[Annotated[str, Field(pattern=NAME)], RowConfig] = Field(min_length=1)
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field((0, 1, 2), description="each draws other shots")
-    count: int = Field(5000, ge=64, description="poses a side of every comparison, at most")
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field((0, 1, 2), description="one draw of the shots each")
+    count: int = Field(5000, ge=64, description="poses on each side of a comparison, at most")
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -73,14 +75,14 @@ class BenchmarkRecipe(Section):
     def _checked(self):
         for what, names in (("pairs", [pair.name for pair in self.pairs]), ("seeds", self.seeds)):
             if twice := next((name for name in names if names.count(name) > 1), None):
-                raise ValueError(f"{what}: {twice} is there twice")
+                raise ValueError(f"{what}: {twice} is listed twice")
         for name, row in self.methods.items():
             row_settings(name, row)
         return self
 
 
 def _row(name: str, values: Any) -> Any:
-    """What a row is checked as; one that was checked before stays."""
+    """The values of a :class:`RowConfig`, from a recipe or from the dump of one."""
     if values is None:
         return {"method": name}
     if not isinstance(values, dict):
@@ -91,16 +93,16 @@ def _row(name: str, values: Any) -> Any:
 
 
 def row_settings(name: str, row: RowConfig) -> Any:
-    """The settings of a row's method, checked: its frozen dataclass.
+    """The settings of a row's method, validated, as the method's frozen dataclass.
 
     Args:
         name: of the row, for errors.
-        row: its method and what differs from the defaults.
+        row: its method and the settings that differ from the defaults.
 
     Raises:
         ConfigError: an unknown method, an unknown setting, or a value out of range.
     """
-    from flexpose_ray.methods.registry import METHODS  # here, so that other recipes never wait for torch
+    from flexpose_ray.methods.registry import METHODS  # here, so that other recipes do not load torch
 
     where = f"methods.{name}"
     if row.method not in METHODS:
@@ -113,5 +115,5 @@ def row_settings(name: str, row: RowConfig) -> Any:
 
 
 def benchmark_key(recipe: BenchmarkRecipe) -> str:
-    """Name of a benchmark's folder. Methods and draws may be added there: every cell tells what it is made of."""
+    """Name of a benchmark's folder. Methods and draws may change: every cell has a fingerprint of its own."""
     return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude={'methods', 'seeds'}))}"

@@ -1,4 +1,4 @@
-"""YAML and --set options to checked models; every fault becomes one line that names the key."""
+"""Reading recipes from YAML and --set options; every fault becomes one line that names the key."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from flexpose_ray.errors import ConfigError
 
 BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: a date such as 2020-13-45, or no UTF-8
 
-OTHERS = ("benchmark_", "sweep_")  # with these begin names of recipes that are no whole runs
+OTHER_PREFIXES = ("benchmark_", "sweep_")  # of the names of shipped recipes that are not whole runs
 
 
 class Section(BaseModel):
+    """A part of a recipe: frozen, without unknown keys, infinities or NaN."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    word: ClassVar[str] = ""  # names of shipped recipes of this kind begin with it
+    name_prefix: ClassVar[str] = ""  # of the names of shipped recipes of this kind
 
 
 def config_hash(value: Any) -> str:
@@ -33,28 +35,30 @@ def shipped_recipes(model: type[Section]) -> list[str]:
     """Names of the recipes in the package that hold a ``model``."""
     files = resources.files("flexpose_ray.recipes").iterdir()
     names = sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
-    return [name for name in names if name.startswith(model.word) and (model.word or not name.startswith(OTHERS))]
+    if model.name_prefix:
+        return [name for name in names if name.startswith(model.name_prefix)]
+    return [name for name in names if not name.startswith(OTHER_PREFIXES)]
 
 
 def read_recipe(model: type[Section], path: str, overrides: list[str] | None = None) -> Any:
-    """A ``model`` from a YAML file or by the name of a shipped recipe.
+    """Read a ``model`` from a YAML file, or the shipped recipe of that name.
 
     Raises:
-        ConfigError: as :func:`read_values`; or an unknown key or a value out of range; it names the key.
+        ConfigError: as :func:`read_values`, or an unknown key or a value out of range; it names the key.
     """
     return parse(model, read_values(model, path, overrides), path)
 
 
 def read_values(model: type[Section], path: str, overrides: list[str] | None = None) -> dict:
-    """What a YAML file, or a shipped recipe of that name, says; only that it is a mapping has been checked.
+    """Read the values of a YAML file, or of the shipped recipe of that name, without validating them.
 
     Args:
-        model: what the recipe holds.
+        model: what the recipe holds; the error for an unknown name lists recipes of that kind.
         path: file, or a name such as ``quickstart``.
         overrides: ``key.path=value`` strings, values in YAML.
 
     Raises:
-        ConfigError: missing file, broken YAML, or an override that is no KEY=VALUE.
+        ConfigError: missing file, broken YAML, no mapping, or an override that is not KEY=VALUE.
     """
     file = Path(path)
     if not file.is_file() and file.name == path:
@@ -67,7 +71,7 @@ def read_values(model: type[Section], path: str, overrides: list[str] | None = N
     except OSError as error:
         raise ConfigError(path, f"cannot be read: {error.strerror}", "give a YAML file or a shipped name") from error
     except BROKEN_YAML as error:
-        raise ConfigError(path, f"broken YAML: {' '.join(str(error).split())}", "mend the file") from error
+        raise ConfigError(path, f"broken YAML: {' '.join(str(error).split())}", "correct the file") from error
     if not isinstance(values, dict):
         raise ConfigError(path, "a recipe is a mapping of keys", "see the shipped quickstart.yaml")
     for override in overrides or []:
@@ -76,32 +80,36 @@ def read_values(model: type[Section], path: str, overrides: list[str] | None = N
 
 
 def parse(model: type[Section], values: dict, where: str) -> Any:
-    """Check ``values`` against ``model``; the first fault becomes one line."""
+    """Validate ``values`` as a ``model``.
+
+    Raises:
+        ConfigError: the first fault, with its key; ``where`` names the file.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         faults = [(_key(model, fault["loc"]), fault) for fault in error.errors()]
     field = faults[0][0]
-    # Of a value that may be one of several things, what is said of the part within it says most.
+    # For a value of one of several types, the fault that lies deepest within it is the most specific.
     key = max((key for key, _ in faults if key[: len(field)] == field), key=len)
-    told = [fault for at, fault in faults if at == key]
+    same = [fault for at, fault in faults if at == key]
     name = ".".join(map(str, key)) or "recipe"
-    if told[0]["type"] == "extra_forbidden":
+    if same[0]["type"] == "extra_forbidden":
         owner = model
         for part in key[:-1]:
             owner = owner if isinstance(part, int) else section_of(owner, part)
         raise ConfigError(where, f"unknown key {name}", f"known here: {', '.join(owner.model_fields)}")
-    if told[0]["type"] == "value_error":  # of our own, about several keys
-        raise ConfigError(where, f"{name}: {told[0]['ctx']['error']}", "correct the recipe or the --set option")
-    wanted = " or ".join(dict.fromkeys(fault["msg"].removeprefix("Input should be ") for fault in told))
-    if told[0]["msg"].startswith("Input should be "):
+    if same[0]["type"] == "value_error":  # from a validator of ours, about several keys
+        raise ConfigError(where, f"{name}: {same[0]['ctx']['error']}", "correct the recipe or the --set option")
+    wanted = " or ".join(dict.fromkeys(fault["msg"].removeprefix("Input should be ") for fault in same))
+    if same[0]["msg"].startswith("Input should be "):
         wanted = f"should be {wanted}".replace("a valid tuple", "a list, as in [3]")
-    found = "" if told[0]["type"] == "missing" else f", found {told[0]['input']!r}"[:120]
+    found = "" if same[0]["type"] == "missing" else f", found {same[0]['input']!r}"[:120]
     raise ConfigError(where, f"{name}: {wanted}{found}", "correct the recipe or the --set option")
 
 
 def _key(model: type[Section], loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Where a fault lies, without the names that pydantic gives to the branches of a union."""
+    """The key of a fault, without the names that pydantic gives to the branches of a union."""
     key, owner, in_branch = (), model, False
     for part in loc:
         if in_branch:
@@ -116,7 +124,7 @@ def _key(model: type[Section], loc: tuple[str | int, ...]) -> tuple[str | int, .
 
 
 def section_of(owner: type[Section] | None, name: str) -> type[Section] | None:
-    """The section that a field holds, by itself or in a list."""
+    """The section that a field holds, directly or in a list."""
     field = owner.model_fields.get(name) if owner else None
     kinds = [field.annotation] if field else []
     for kind in kinds:
@@ -125,6 +133,11 @@ def section_of(owner: type[Section] | None, name: str) -> type[Section] | None:
 
 
 def set_key(values: dict, override: str) -> None:
+    """Apply one ``key.path=value`` to ``values``.
+
+    Raises:
+        ConfigError: it is not KEY=VALUE, goes through a value, or the value is not valid YAML.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}", "expected key.path=value", "as in --set generate.count=5000")
@@ -136,4 +149,4 @@ def set_key(values: dict, override: str) -> None:
     try:
         values[last] = yaml.safe_load(text)
     except BROKEN_YAML:
-        raise ConfigError(f"--set {override}", "the value is no YAML", "quote it") from None
+        raise ConfigError(f"--set {override}", "the value is not valid YAML", "quote it") from None

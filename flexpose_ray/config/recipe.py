@@ -1,4 +1,4 @@
-"""The recipe of a whole run, and the names of the folders that it leads to."""
+"""The recipe of a whole run, and the names of its folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from flexpose_ray.config.reading import Section, config_hash, parse, read_recipe, section_of, set_key
 from flexpose_ray.config.sections import (
-    HANDS,
+    EXECUTION_KEYS,
     NAME,
     AdaptConfig,
     EvaluateConfig,
@@ -30,7 +30,7 @@ class Recipe(Section):
         None, description="KIND:PATH of the source poses, or a list of {poses, weight, mapping, attribution}"
     )
     mapping: str | None = None
-    attribution: str | None = Field(None, description="of the source's data: owner and licence, for the card")
+    attribution: str | None = Field(None, description="owner and licence of the source's data, for the card")
     generator: str | None = Field(None, description="URI of a trained generator, or builtin:coco")
     target: TargetConfig | None = None
     pretrain: PretrainConfig = PretrainConfig()
@@ -67,9 +67,9 @@ class Recipe(Section):
 
 
 def pretrain_key(recipe: Recipe) -> str:
-    """Name of the pretraining's folder. What only says how long, by whom and how closely watched continues it;
-    anything else starts beside it."""
-    pretrain = recipe.pretrain.model_dump(mode="json", exclude={"kimg", *HANDS})
+    """Name of the pretraining's folder. Other execution keys or another ``kimg`` continue it; any other change starts a
+    new one."""
+    pretrain = recipe.pretrain.model_dump(mode="json", exclude={"kimg", *EXECUTION_KEYS})
     source = recipe.source
     if isinstance(source, tuple):
         source = [part.model_dump(exclude={"attribution"}) for part in source]
@@ -77,9 +77,9 @@ def pretrain_key(recipe: Recipe) -> str:
 
 
 def run_key(recipe: Recipe) -> str:
-    """Name of a whole run's folder. What only says who does the work may change between runs; all else counts."""
-    hands = {"pretrain": HANDS, "generate": {"actors"}}
-    return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=hands))}"
+    """Name of a whole run's folder. Only keys that do not change the result may change between runs."""
+    execution = {"pretrain": EXECUTION_KEYS, "generate": {"actors"}}
+    return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=execution))}"
 
 
 def load_recipe(path: str, overrides: list[str] | None = None) -> Recipe:
@@ -90,13 +90,13 @@ def load_recipe(path: str, overrides: list[str] | None = None) -> Recipe:
 def load_section(
     name: str, path: str | None, overrides: list[str], options: list[str] | None = None, base: Section | None = None
 ) -> Any:
-    """One section of a recipe, for a command that needs no more.
+    """Read one section of a recipe, for a command that needs no other.
 
     Args:
         name: of the section, as "adapt".
-        path: recipe to start from; ``base``, or defaults, where None.
+        path: recipe to start from; ``base``, or the defaults, where None.
         overrides: ``section.key=value``, as for a whole recipe.
-        options: ``key=value`` within the section; these win.
+        options: ``key=value`` within the section; these override ``overrides``.
 
     Raises:
         ConfigError: as :func:`load_recipe`; or an override of another section.

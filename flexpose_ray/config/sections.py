@@ -1,8 +1,8 @@
-"""Sections of recipes: frozen, checked models, one for every part of the work."""
+"""Sections of recipes: frozen, validated models, one for every step of a run."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,11 +13,11 @@ Layers = Literal["all", "w", "none"] | Annotated[tuple[Annotated[int, Field(ge=1
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
-HANDS = {"workers", "threads", "report_kimg", "keep", "track"}  # of pretraining: who does it and what is shown of it
+EXECUTION_KEYS = {"workers", "threads", "report_kimg", "keep", "track"}  # of pretraining; they do not change its result
 
 
 class AlphaConfig(Section):
-    """How skeletons are drawn; see pose/alpha.py."""
+    """How skeletons are drawn as images; see pose/alpha.py."""
 
     size: Literal[16, 32, 64, 128, 256] = 64  # beta halves an image four times
     channels: Literal[1, 3] = 3
@@ -39,8 +39,8 @@ class BetaConfig(Section):
     """beta's size and training; see networks/beta.py."""
 
     width: Count = 24
-    steps: int = Field(3000, ge=20)  # fewer than twice its progress rows are no schedule
-    batch: int = Field(64, ge=2)  # batch normalisation wants two
+    steps: int = Field(3000, ge=20)  # at least two for every progress row
+    batch: int = Field(64, ge=2)  # batch normalisation needs two
     lr: float = Field(2e-3, gt=0)
 
 
@@ -57,27 +57,29 @@ class PretrainConfig(Section):
     r1_every: Count = 16
     ema_kimg: float = Field(5.0, ge=0)
     augment_target: float | None = Field(0.6, ge=0, le=1)
-    pose_weight: float = Field(15.0, ge=0, description="weight of the energy distance between poses, through beta")
-    pose_from_kimg: float = Field(80, ge=0, description="when that begins")
+    pose_weight: float = Field(15.0, ge=0, description="weight of the energy distance between poses, read by beta")
+    pose_from_kimg: float = Field(80, ge=0, description="kimg from which that weight applies")
     bf16: bool | Literal["auto"] = "auto"
-    held_out: float = Field(0.1, gt=0, lt=1, description="share of the source's groups kept for FD")
-    report_kimg: float = Field(2, gt=0, description="a progress line every so many kimg")
-    eval_kimg: float = Field(20, gt=0, description="FD, sample grid and checkpoint every so many kimg")
+    held_out: float = Field(0.1, gt=0, lt=1, description="share of the source's groups held out for FD")
+    report_kimg: float = Field(2, gt=0, description="kimg between two progress lines")
+    eval_kimg: float = Field(20, gt=0, description="kimg between two evaluations: FD, sample grid, checkpoint")
     eval_samples: int = Field(5000, ge=64)
-    keep: Count = Field(2, description="last checkpoints kept, beside the best by FD; may change between runs")
-    track: tuple[Tracker, ...] = Field(("tensorboard",), description="where curves go; may change between runs")
-    workers: Count | tuple[Count, Count] = Field(1, description="Ray Train workers, or [least, most]; may change")
-    threads: int | None = Field(None, ge=1, description="torch threads a worker on CPU; all cores by default")
+    keep: Count = Field(2, description="checkpoints to keep, besides the best by FD; may change between runs")
+    track: tuple[Tracker, ...] = Field(("tensorboard",), description="tools that show curves; may change between runs")
+    workers: Count | tuple[Count, Count] = Field(
+        1, description="Ray Train workers, or [least, most]; may change between runs"
+    )
+    threads: int | None = Field(None, ge=1, description="torch threads of a worker on a CPU; all cores by default")
     seed: Seed = 0
 
     @model_validator(mode="after")
     def _batch_splits(self):
         least, most = self.worker_range
         if least > most:
-            raise ValueError(f"workers [{least}, {most}]: the least are more than the most")
+            raise ValueError(f"workers [{least}, {most}]: the first number is larger than the second")
         for workers in range(least, most + 1):
             if self.batch % (4 * workers):
-                raise ValueError(f"batch {self.batch} is no multiple of 4 x workers ({workers})")
+                raise ValueError(f"batch {self.batch} is not a multiple of 4 x workers ({workers})")
         return self
 
     @property
@@ -89,19 +91,29 @@ class PretrainConfig(Section):
 class AdaptConfig(Section):
     """Adaptation of g_s to the shots: what tau holds and how it is trained (paper section 3.3)."""
 
-    layers: Layers = Field("none", description="style layers with a U_l; or all; or w, one U before them; or none")
+    layers: Layers = Field("none", description="style layers with a U_l, or all; or w, one U before them all; or none")
     bias: bool = True
     loss: Literal["moments", "energy", "perceptual"] = "moments"
     pairing: Literal["random", "nearest", "transport"] = "transport"
     gamma: str = Field("beta", description="beta, discriminator, keypoints, pixels, or a VGG-16 weights file")
-    mixup: int = Field(1000, ge=0, description="E of eq. 7; 0 uses the shots alone")
-    shrink: float | None = Field(None, ge=0, le=1, description="how far the shots tell their spread by themselves")
-    blend: bool = Field(True, description="blend poses with the shots; see networks/blend.py for what follows")
-    prior: float = Field(0.75, ge=0, description="blend: share of poses that stay, if shots lie among them")
-    spread: float = Field(0.3, ge=0, le=1, description="blend: how much of its own way a pose keeps beside the shots")
-    finish: float = Field(0.5, ge=0, le=1, description="blend: share of the way to the estimated moments")
-    rarity: float = Field(4, ge=0, description="blend: how much less a shot weighs the farther it is from the source")
-    mirror: bool | None = Field(None, description="mirror images of shots are shots; found out by default")
+    mixup: int = Field(1000, ge=0, description="E of eq. 7, mixed poses to train on; 0 uses the shots alone")
+    shrink: float | None = Field(
+        None, ge=0, le=1, description="weight of the shots' own spread; chosen from the shots by default"
+    )
+    blend: bool = Field(True, description="blend poses with the shots; see networks/blend.py")
+    prior: float = Field(0.75, ge=0, description="blend: share of poses that stay as they are, if shots lie among them")
+    spread: float = Field(
+        0.3, ge=0, le=1, description="blend: share of its deviation from the mean that a pose keeps beside the shots"
+    )
+    finish: float = Field(
+        0.5, ge=0, le=1, description="blend: share of the way that poses are moved to the estimated moments"
+    )
+    rarity: float = Field(
+        4, ge=0, description="blend: power by which a shot's weight falls with its distance from the source"
+    )
+    mirror: bool | None = Field(
+        None, description="use mirror images of shots as shots; decided from the data by default"
+    )
     steps: Count = 200
     batch: int = Field(48, ge=2)
     lr: float = Field(6e-3, gt=0)
@@ -110,7 +122,7 @@ class AdaptConfig(Section):
     @model_validator(mode="after")
     def _does_something(self):
         if self.layers == "none" and not self.blend:
-            raise ValueError("neither layers nor a blend, so there is nothing to adapt; set blend=true")
+            raise ValueError("nothing to adapt with layers=none and blend=false; set one of them")
         return self
 
     @classmethod
@@ -126,45 +138,43 @@ class TargetConfig(Section):
     poses: str = Field(description="KIND:PATH, as for `flexpose prepare`")
     mapping: str | None = None
     only: tuple[str, ...] = Field((), description="labels to keep; all by default")
-    exclude: tuple[str, ...] = Field((), description="labels to leave out, of those kept")
-    held_out: float = Field(0.5, gt=0, lt=1, description="share of the groups kept for evaluation")
+    exclude: tuple[str, ...] = Field((), description="labels to leave out of those")
+    held_out: float = Field(0.5, gt=0, lt=1, description="share of the groups held out for evaluation")
     shots_per_label: Count = 2
     seed: Seed = 0
 
 
 class GateConfig(Section):
-    """What is thought of implausible poses; see pose/gate.py. Distances in crop units, mean over joints."""
+    """Checks for implausible poses; see pose/gate.py. Distances are in crop units, means over joints."""
 
-    mode: Literal["off", "warn", "drop"] = Field("warn", description="nothing; count them; replace them")
-    confidence: float = Field(0.3, ge=0, le=1, description="least mean of a pose's joints")
-    margin: float = Field(0.02, ge=0, description="how far joints may be off before limbs and angles leave the limits")
-    round_trip: float | None = Field(None, gt=0, description="greatest between a pose and its reading off its drawing")
-    duplicate: float = Field(0.01, ge=0, description="least between two poses of a shard")
-    shot_copy: float = Field(0.02, ge=0, description="least between a pose and a shot")
+    mode: Literal["off", "warn", "drop"] = Field(
+        "warn", description="what is done about them: nothing, count them, or replace them"
+    )
+    confidence: float = Field(0.3, ge=0, le=1, description="least mean confidence of a pose's joints")
+    margin: float = Field(0.02, ge=0, description="error of joints that limits of limbs and angles allow for")
+    round_trip: float | None = Field(
+        None, gt=0, description="greatest distance between a pose and what beta reads off its drawing"
+    )
+    duplicate: float = Field(0.01, ge=0, description="least distance between two poses of a shard")
+    shot_copy: float = Field(0.02, ge=0, description="least distance between a pose and a shot")
 
 
 class GenerateConfig(Section):
-    """Mass sampling; see engine/generate/run.py."""
+    """Sampling of the data set; see engine/generate/run.py."""
 
     count: Count = 20_000
     seed: Seed = 0
     shard_size: Count = 1000
-    batch: Count = Field(64, description="images a pass of the networks")
+    batch: Count = Field(64, description="images in a pass of the networks")
     gate: GateConfig = GateConfig()
     images: Literal["png", "webp"] | None = None
     actors: Count | None = None
-
-    def arguments(self) -> dict[str, Any]:
-        """For engine.generate.generate."""
-        from flexpose_ray.pose.gate import GateSettings  # here, so that a bad option never waits for torch
-
-        return {**self.model_dump(exclude={"gate"}), "gate": GateSettings(**self.gate.model_dump())}
 
 
 class EvaluateConfig(Section):
     """Comparison with the held-out part of the target."""
 
-    count: int = Field(5000, ge=64, description="poses a side")
+    count: int = Field(5000, ge=64, description="poses on each side of the comparison")
     paper: bool = Field(True, description="adapt with the paper's literal setting too, for the table")
     seed: Seed = 0
 
@@ -173,6 +183,6 @@ class SourceConfig(Section):
     """One of several sets of source poses that pretraining mixes."""
 
     poses: str = Field(description="KIND:PATH")
-    weight: float = Field(1.0, gt=0, description="how often its poses are drawn, relative to the other sets'")
+    weight: float = Field(1.0, gt=0, description="how often its poses are drawn, relative to those of the other sets")
     mapping: str | None = None
     attribution: str | None = None

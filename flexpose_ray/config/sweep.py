@@ -1,4 +1,4 @@
-"""The section of a recipe that says what a sweep tries, how it chooses, and what it looks at."""
+"""The section of a recipe that describes a sweep: its space, its search, its objectives."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from flexpose_ray.config.sections import Count, Seed
 
 Objective = Literal["fd", "mmd2", "density", "coverage", "loss", "seconds"]
 HIGHER_IS_BETTER = {"density", "coverage"}
-OF_PRETRAINING = {"fd", "mmd2", "seconds"}  # what a training measures of itself
-SWEPT_OF_TARGET = {"target.shots_per_label", "target.seed"}  # all points are judged by the same held-out poses
-SWEEP_HANDS = {"slots", "cpus", "gpus"}  # who does it: may change between calls
-Point = dict[str, Any]  # values by dotted key
+PRETRAINING_OBJECTIVES = {"fd", "mmd2", "seconds"}  # what a training measures of itself
+TARGET_KEYS = {
+    "target.shots_per_label",
+    "target.seed",
+}  # that can be swept: all points are judged by the same held-out poses
+SWEEP_EXECUTION_KEYS = {"slots", "cpus", "gpus"}  # they do not change the result
+Point = dict[str, Any]  # value by dotted key
 RANGES = "one of uniform, loguniform, randint: [least, most]"
 
 
 class Range(Section):
-    """Numbers between two bounds, by one of three laws; the bounds belong to it."""
+    """Numbers between two bounds, which are included, by one of three distributions."""
 
     uniform: tuple[float, float] | None = None
     loguniform: tuple[float, float] | None = None
@@ -34,9 +37,9 @@ class Range(Section):
             raise ValueError(RANGES)
         low, high = self.bounds
         if low >= high:
-            raise ValueError(f"[{low:g}, {high:g}]: the least is not below the most")
+            raise ValueError(f"[{low:g}, {high:g}]: the least must be below the most")
         if self.loguniform and low <= 0:
-            raise ValueError(f"[{low:g}, {high:g}]: loguniform wants numbers above 0")
+            raise ValueError(f"[{low:g}, {high:g}]: loguniform needs numbers above 0")
         return self
 
     @property
@@ -44,7 +47,7 @@ class Range(Section):
         return self.uniform or self.loguniform or self.randint
 
     def draw(self, rng: np.random.Generator) -> float | int:
-        """One number of the range."""
+        """Draw one number."""
         low, high = self.bounds
         if self.randint:
             return int(rng.integers(low, high, endpoint=True))
@@ -57,7 +60,7 @@ Dimension = tuple[Any, ...] | Range
 
 
 class SweepConfig(Section):
-    """What a sweep tries around the recipe that it stands in; see engine/sweep/run.py."""
+    """What a sweep varies in its recipe; see engine/sweep/run.py."""
 
     over: Literal["adapt", "pretrain"] = Field("adapt", description="what a trial runs")
     space: dict[str, Dimension] = Field(
@@ -65,14 +68,18 @@ class SweepConfig(Section):
         description="dotted key -> list of values, or {uniform|loguniform|randint: [least, most]}",
     )
     algorithm: Literal["grid", "random", "optuna"] = "grid"
-    trials: Count | None = Field(None, description="how many points; a grid tries all of its own")
-    scheduler: Literal["none", "asha", "median", "pbt"] = Field("none", description="who stops bad trials early")
-    objectives: tuple[Objective, ...] = Field(("fd",), min_length=1, description="the first ranks; several: Pareto")
-    report_every: Count | None = Field(None, description="steps between looks at FD; pretraining: its eval_kimg")
-    grace: float | None = Field(None, gt=0, description="steps (pretraining: kimg) that no scheduler cuts short")
-    samples: int = Field(2000, ge=64, description="poses a side when a trial is judged")
-    report_samples: int = Field(1000, ge=64, description="poses a side at a look on the way")
-    slots: Count | None = Field(None, description="trials at a time; as many as there is room for by default")
+    trials: Count | None = Field(None, description="number of points; a grid has its own")
+    scheduler: Literal["none", "asha", "median", "pbt"] = Field("none", description="rule that stops bad trials early")
+    objectives: tuple[Objective, ...] = Field(
+        ("fd",), min_length=1, description="the first ranks; several give a Pareto front"
+    )
+    report_every: Count | None = Field(
+        None, description="steps between two reports of FD; of pretraining its eval_kimg"
+    )
+    grace: float | None = Field(None, gt=0, description="steps (pretraining: kimg) before a trial may be stopped")
+    samples: int = Field(2000, ge=64, description="poses on each side when a trial is judged")
+    report_samples: int = Field(1000, ge=64, description="poses on each side of a report on the way")
+    slots: Count | None = Field(None, description="trials at a time; by default as many as there is room for")
     cpus: float = Field(1.0, gt=0, description="of a trial; of each worker in pretraining")
     gpus: float = Field(0.0, ge=0, description="of a trial, may be a fraction; of each worker in pretraining")
     seed: Seed = 0
@@ -80,10 +87,10 @@ class SweepConfig(Section):
     @field_validator("space", mode="before")
     @classmethod
     def _dimensions(cls, space: Any) -> Any:
-        """Lists and ranges; of another thing, one line. A bare number among layer sets is the set of that layer."""
+        """Parse lists and ranges. A bare number in a list of layer sets means the set of that layer."""
         if not isinstance(space, dict):
             return space
-        made = {}
+        parsed = {}
         for key, dimension in space.items():
             if isinstance(dimension, dict):
                 try:
@@ -95,56 +102,66 @@ class SweepConfig(Section):
                 raise ValueError(f"{key}: give a list of values, or {RANGES}; found {dimension!r}")
             elif key == "adapt.layers":
                 dimension = tuple([s] if isinstance(s, int) else s for s in dimension)
-            made[key] = dimension
-        return made
+            parsed[key] = dimension
+        return parsed
 
     @model_validator(mode="after")
-    def _goes_together(self):
+    def _has_a_size(self):
         ranges = [key for key, dimension in self.space.items() if isinstance(dimension, Range)]
         if self.algorithm == "grid" and ranges:
-            raise ValueError(f"a grid takes lists only, {ranges[0]} is a range: choose random or optuna")
+            raise ValueError(f"a grid takes lists only, but {ranges[0]} is a range: choose random or optuna")
         if self.algorithm == "grid" and self.trials:
-            raise ValueError("a grid tries all of its points: leave trials out, or choose random or optuna")
+            raise ValueError("a grid runs all of its points: leave trials out, or choose random or optuna")
         if self.algorithm != "grid" and not self.trials:
-            raise ValueError(f"{self.algorithm} wants a number of trials")
+            raise ValueError(f"{self.algorithm} needs a number of trials")
         if len(set(self.objectives)) < len(self.objectives):
-            raise ValueError("an objective is named twice")
+            raise ValueError("an objective is listed twice")
         if repeated := next((key for key, d in self.space.items() if _repeats(d)), None):
             raise ValueError(f"{repeated} lists a value twice")
+        return self
+
+    @model_validator(mode="after")
+    def _sweeps_what_trials_have(self):
         pretraining = self.over == "pretrain"
         for key in self.space:
             if pretraining != key.startswith("pretrain.") or not (
-                pretraining or key.startswith("adapt.") or key in SWEPT_OF_TARGET
+                pretraining or key.startswith("adapt.") or key in TARGET_KEYS
             ):
-                known = "pretrain.KEY" if pretraining else f"adapt.KEY, {', '.join(sorted(SWEPT_OF_TARGET))}"
-                raise ValueError(f"{key} cannot be swept over {self.over}; known there: {known}")
-        if pretraining and (unknown := sorted(set(self.objectives) - OF_PRETRAINING)):
-            raise ValueError(f"pretraining does not measure {unknown[0]}, only {', '.join(sorted(OF_PRETRAINING))}")
+                known = "pretrain.KEY" if pretraining else f"adapt.KEY, {', '.join(sorted(TARGET_KEYS))}"
+                raise ValueError(f"{key} cannot be swept over {self.over}; possible keys: {known}")
+        if pretraining and (unknown := sorted(set(self.objectives) - PRETRAINING_OBJECTIVES)):
+            known = ", ".join(sorted(PRETRAINING_OBJECTIVES))
+            raise ValueError(f"pretraining does not measure {unknown[0]}, only {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _scheduler_fits(self):
+        pretraining = self.over == "pretrain"
         if self.scheduler != "none" and self.objectives[0] == "seconds":
-            raise ValueError(f"{self.scheduler} goes by the first objective, which seconds cannot be")
+            raise ValueError(f"{self.scheduler} judges by the first objective, which cannot be seconds")
         if self.scheduler != "none" and not pretraining and self.objectives[0] != "fd":
-            raise ValueError(f"{self.scheduler} looks at FD on the way: name fd as the first objective")
+            raise ValueError(f"{self.scheduler} judges by FD on the way: make fd the first objective")
         if self.scheduler == "pbt" and (not pretraining or self.algorithm != "random"):
-            raise ValueError("pbt breeds a population of trainings: over: pretrain, algorithm: random")
+            raise ValueError("pbt works on a population of trainings: set over: pretrain, algorithm: random")
         return self
 
     @property
     def count(self) -> int:
-        """Trials in all."""
+        """Number of trials."""
         if self.algorithm == "grid":
             return math.prod(len(values) for values in self.space.values())
         return self.trials
 
     @property
     def every(self) -> int | None:
-        """Steps between looks on the way; None where nobody wants to look."""
+        """Steps between two reports on the way; None where nothing needs them."""
         return self.report_every or (None if self.scheduler == "none" else 20)
 
     def point(self, trial: int) -> Point:
-        """Point ``trial`` of a grid or of a random sweep, the same whatever other trials there are."""
+        """The point of ``trial`` in a grid or random sweep; it does not depend on other trials."""
         if self.algorithm == "grid":
             chosen = {}
-            for key, values in reversed(self.space.items()):  # the last key turns fastest
+            for key, values in reversed(self.space.items()):  # the last key varies fastest
                 trial, i = divmod(trial, len(values))
                 chosen[key] = values[i]
             return {key: chosen[key] for key in self.space}
@@ -160,7 +177,7 @@ def point_text(point: Point) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value of a dimension as a person writes it."""
+    """A value of a dimension in short."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):

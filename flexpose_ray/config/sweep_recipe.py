@@ -1,4 +1,4 @@
-"""A recipe with a sweep in it: the run that all trials start from, and what they change in it."""
+"""A recipe with a sweep: the run that all trials start from, and what they change in it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pydantic import model_validator
 
 from flexpose_ray.config.reading import config_hash, parse, read_values
 from flexpose_ray.config.recipe import Recipe
-from flexpose_ray.config.sections import HANDS
-from flexpose_ray.config.sweep import SWEEP_HANDS, Point, Range, SweepConfig, point_text
+from flexpose_ray.config.sections import EXECUTION_KEYS
+from flexpose_ray.config.sweep import SWEEP_EXECUTION_KEYS, Point, Range, SweepConfig, point_text
 from flexpose_ray.errors import ConfigError
 
 
 class SweepRecipe(Recipe):
     """A recipe of a whole run with a ``sweep``; without it, it is the recipe that the trials change."""
 
-    word: ClassVar[str] = "sweep_"
+    name_prefix: ClassVar[str] = "sweep_"
 
     sweep: SweepConfig
 
     @model_validator(mode="after")
-    def _has_what_trials_need(self):
+    def _has_trial_inputs(self):
         if self.sweep.over == "pretrain" and self.source is None:
             raise ValueError("a sweep over pretraining needs a source to train on")
         if self.sweep.over == "adapt" and (self.generator is None or self.target is None):
@@ -36,10 +36,10 @@ class SweepRecipe(Recipe):
         return Recipe.model_validate(self.model_dump(exclude={"sweep"}))
 
     def at(self, point: Point) -> SweepRecipe:
-        """This recipe with a point's values in it.
+        """This recipe with the values of ``point``.
 
         Raises:
-            ConfigError: a value that its key cannot take; it names the point.
+            ConfigError: a value that its key cannot have; it names the point.
         """
         values = self.model_dump(mode="json")
         for key, value in point.items():
@@ -48,7 +48,7 @@ class SweepRecipe(Recipe):
             for parent in parents:
                 section = section.get(parent)
                 if not isinstance(section, dict):
-                    raise ConfigError(self.name, f"sweep.space: {key} is no key of a section", "correct the recipe")
+                    raise ConfigError(self.name, f"sweep.space: {key} is not a key of a section", "correct the recipe")
             section[last] = value
         try:
             return parse(SweepRecipe, values, f"{self.name}, sweep.space")
@@ -57,7 +57,7 @@ class SweepRecipe(Recipe):
 
 
 def load_sweep(path: str, overrides: list[str] | None = None) -> SweepRecipe:
-    """Read a recipe with a sweep and see that every point of it can be run.
+    """Read a recipe with a sweep and check that every point of it can be run.
 
     Raises:
         ConfigError: as :func:`read_recipe`, or a point with an unknown key or a value out of range.
@@ -81,10 +81,10 @@ def _checked(recipe: SweepRecipe) -> SweepRecipe:
 
 
 def check_points(recipe: SweepRecipe) -> None:
-    """See that every point gives a recipe: all of a grid or random sweep, of ranges under Optuna both ends.
+    """Check that every point gives a valid recipe; of Optuna's ranges both ends are checked.
 
     Raises:
-        ConfigError: one that does not.
+        ConfigError: a point does not.
     """
     sweep = recipe.sweep
     if sweep.algorithm == "optuna":
@@ -97,7 +97,7 @@ def check_points(recipe: SweepRecipe) -> None:
 
 
 def values_of(recipe: SweepRecipe, key: str) -> list[Any]:
-    """What the sweep may set ``key`` to: its values, the ends of a range, or the recipe's own where it is not swept."""
+    """The values that ``key`` may have: those listed, the ends of its range, or the recipe's if it is not swept."""
     if key in recipe.sweep.space:
         dimension = recipe.sweep.space[key]
         return list(dimension.bounds if isinstance(dimension, Range) else dimension)
@@ -108,6 +108,11 @@ def values_of(recipe: SweepRecipe, key: str) -> list[Any]:
 
 
 def sweep_key(recipe: SweepRecipe) -> str:
-    """Name of the sweep's folder. More trials, other hands and another count of samples in the data set continue it."""
-    hands = {"pretrain": HANDS, "sweep": {*SWEEP_HANDS, "trials"}, "generate": True, "evaluate": True}
-    return f"sweep-{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=hands))}"
+    """Name of the sweep's folder. More trials, other execution keys and other sampling or evaluation continue it."""
+    ignored = {
+        "pretrain": EXECUTION_KEYS,
+        "sweep": {*SWEEP_EXECUTION_KEYS, "trials"},
+        "generate": True,
+        "evaluate": True,
+    }
+    return f"sweep-{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=ignored))}"

@@ -1,4 +1,4 @@
-"""Pictures in files: skeleton images encoded, and read back."""
+"""Skeleton images as encoded files: drawing and decoding them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENCODERS = {
 
 
 def draw_images(keypoints_NJ2: np.ndarray, alpha: Alpha, encoding: str) -> list[bytes]:
-    """The skeleton image of every pose, encoded; the same bytes under the same OpenCV.
+    """Draw and encode the skeleton image of every pose; the same bytes under the same OpenCV.
 
     Args:
         keypoints_NJ2: crop units.
@@ -28,7 +28,7 @@ def draw_images(keypoints_NJ2: np.ndarray, alpha: Alpha, encoding: str) -> list[
 
 
 def read_images(encoded: list[bytes], channels: int) -> np.ndarray:
-    """Pictures that :func:`draw_images` made, all of one size: images_NHWC, uint8, RGB or grey."""
+    """Decode pictures of :func:`draw_images`, all of one size: images_NHWC, uint8, RGB or grey."""
     mode = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
     images = [cv2.imdecode(np.frombuffer(data, np.uint8), mode) for data in encoded]
     return np.stack(images)[..., ::-1] if channels == 3 else np.stack(images)[..., None]

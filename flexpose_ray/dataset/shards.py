@@ -6,14 +6,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flexpose_ray.dataset.blocks import Block
+from flexpose_ray.dataset.commits import ShardEntry
 from flexpose_ray.errors import DataError
+from flexpose_ray.storage.base import Store
 
 # By column path; PNG is compressed already and stays as it is.
 COMPRESSION = {"index": "zstd", "keypoints.list.element": "zstd", "confidence.list.element": "zstd"}
 
 
 def shard_schema(n_joints: int, images: bool) -> pa.Schema:
-    """Columns of a shard: index, keypoints (x, y of joint after joint, crop units), confidence, and PNG if wanted."""
+    """Columns of a shard: index, keypoints (x and y of every joint, crop units), confidence, and pictures if wanted."""
     fields = [("index", pa.int64()), ("keypoints", _floats(2 * n_joints)), ("confidence", _floats(n_joints))]
     fields += [("image", pa.binary())] if images else []
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
@@ -22,22 +25,22 @@ def shard_schema(n_joints: int, images: bool) -> pa.Schema:
 def encode_shard(
     index_N: np.ndarray, keypoints_NJ2: np.ndarray, confidence_NJ: np.ndarray, images: list[bytes] | None = None
 ) -> bytes:
-    """Render a shard; the same arrays give the same bytes under the same pyarrow.
+    """Encode a shard; the same arrays give the same bytes under the same pyarrow.
 
     Args:
         index_N: addresses of the poses.
         keypoints_NJ2: crop units, stored as float32.
-        confidence_NJ: one value a joint, stored as float32.
-        images: encoded pictures, one a pose, or None for a shard without that column.
+        confidence_NJ: one value for each joint, stored as float32.
+        images: one encoded picture for each pose, or None for a shard without that column.
 
     Raises:
-        DataError: shapes that do not belong together, or values that are not finite.
+        DataError: shapes that do not fit each other, or values that are not finite.
     """
     n, n_joints = keypoints_NJ2.shape[:2]
     lengths = [len(index_N), len(confidence_NJ)] + ([] if images is None else [len(images)])
     if keypoints_NJ2.shape != (n, n_joints, 2) or confidence_NJ.shape != (n, n_joints) or set(lengths) != {n}:
         found = f"keypoints {keypoints_NJ2.shape}, confidence {confidence_NJ.shape}, index and images {lengths}"
-        raise DataError("shard", f"arrays that do not belong together: {found}", "give one row a pose to each")
+        raise DataError("shard", f"arrays that do not belong together: {found}", "give each one row per pose")
     finite_N = np.isfinite(keypoints_NJ2).all((1, 2)) & np.isfinite(confidence_NJ).all(1)
     if not finite_N.all():
         where = f"pose {int(index_N[finite_N.argmin()])}"
@@ -57,20 +60,20 @@ def encode_shard(
     return sink.getvalue().to_pybytes()
 
 
-def decode_shard(data: bytes, where: str = "shard", images: bool = True) -> dict[str, np.ndarray | list[bytes]]:
-    """Read a shard's bytes back.
+def decode_shard(data: bytes, where: str = "shard", images: bool = True) -> Block:
+    """Decode a shard.
 
     Args:
-        data: what :func:`encode_shard` rendered.
+        data: what :func:`encode_shard` returned.
         where: the shard's address, for the error.
-        images: False leaves pictures out, which are most of the bytes.
+        images: whether to read pictures too, which are most of the bytes.
 
     Returns:
         ``index`` int64 (N,), ``keypoints`` float32 (N, J, 2), ``confidence`` float32 (N, J) and, where the shard holds
         pictures, ``image`` as a list of N bytes objects.
 
     Raises:
-        DataError: the bytes are no shard.
+        DataError: the bytes are not a shard.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
@@ -90,6 +93,12 @@ def decode_shard(data: bytes, where: str = "shard", images: bool = True) -> dict
         "confidence": columns["confidence"].flatten().to_numpy().reshape(n, n_joints),
     }
     return decoded | ({"image": columns["image"].to_pylist()} if "image" in columns else {})
+
+
+def read_batch(store: Store, entry: ShardEntry, columns: list[str]) -> pa.RecordBatch:
+    """Some columns of a committed shard in Arrow's form; errors as :meth:`ShardEntry.read_bytes`."""
+    file = pq.ParquetFile(pa.BufferReader(entry.read_bytes(store)))
+    return file.read(columns, use_threads=False).combine_chunks().to_batches()[0]
 
 
 def _floats(width: int) -> pa.DataType:

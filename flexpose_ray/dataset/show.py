@@ -1,15 +1,20 @@
-"""What a data set is, for a person who looks at it: counts, origin, rejects, cost."""
+"""Describing a data set: counts, origin, rejects, cost."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flexpose_ray.dataset.manifest import MODEL, RUN_KEY, committed, newest_manifest, read_log, sha256_of
+from flexpose_ray.dataset.call_log import read_log
+from flexpose_ray.dataset.commits import committed
+from flexpose_ray.dataset.layout import MODEL
+from flexpose_ray.dataset.manifest import newest_manifest
 from flexpose_ray.dataset.reader import PoseReader
+from flexpose_ray.dataset.run_spec import RunSpec
 from flexpose_ray.errors import WeightsError
 from flexpose_ray.judging.metrics import frechet_distance
-from flexpose_ray.models.generators import load_sampler
-from flexpose_ray.storage.base import Store, read_json
+from flexpose_ray.models.shots import read_shots
+from flexpose_ray.storage.base import Store
+from flexpose_ray.text_table import text_table
 
 FD_POSES = 5000  # compared with the shots
 
@@ -26,23 +31,29 @@ def show(store: Store) -> dict[str, Any]:
 
     Raises:
         MissingKeyError: no data set there.
+        DataError: one of its records is damaged.
     """
-    run, manifest = read_json(store, RUN_KEY), newest_manifest(store)
+    run, manifest = RunSpec.read(store), newest_manifest(store)
     present = {}
     for shard in sorted(committed(store)):  # of a last shard that has grown, the longer one counts
         present[shard.index] = shard.rows
-    entries = manifest["shards"] if manifest else []
-    stats = [entry["stats"] for entry in entries]
+    entries = manifest.shards if manifest else ()
     return {
         "uri": store.uri,
-        "count": manifest["count"] if manifest else 0,
+        "count": manifest.count if manifest else 0,
         "shards": len(entries),
-        "manifest": {"version": manifest["version"], "sha256": sha256_of(manifest)} if manifest else None,
+        "manifest": {"version": manifest.version, "sha256": manifest.sha256} if manifest else None,
         "committed": sum(present.values()),
-        "bytes": sum(entry["bytes"] for entry in entries),
-        **{key: run[key] for key in ("schema", "skeleton", "generator", "seed", "shard_size", "images", "gate")},
-        "drawn": sum(stat["drawn"] for stat in stats),
-        "rejects": manifest["rejects"] if manifest else {},
+        "bytes": sum(entry.bytes for entry in entries),
+        "schema": run.schema,
+        "skeleton": run.skeleton,
+        "generator": run.generator,
+        "seed": run.seed,
+        "shard_size": run.shard_size,
+        "images": run.images,
+        "gate": run.gate,
+        "drawn": sum(entry.stats.get("drawn", entry.rows) for entry in entries),
+        "rejects": manifest.rejects if manifest else {},
         "fd_to_shots": _fd_to_shots(store) if manifest else None,
         "cost": _cost(store),
     }
@@ -50,19 +61,19 @@ def show(store: Store) -> dict[str, Any]:
 
 def _fd_to_shots(store: Store) -> float | None:
     try:
-        shots_SJ2 = load_sampler(f"{store.uri}/{MODEL}").shots_SJ2
+        shots_SJ2 = read_shots(f"{store.uri}/{MODEL}")
     except WeightsError:
         return None
     return None if shots_SJ2 is None else frechet_distance(PoseReader(store).first(FD_POSES), shots_SJ2)
 
 
 def _cost(store: Store) -> dict[str, float] | None:
-    notes = read_log(store)
-    poses, seconds = sum(note["poses"] for note in notes), sum(note["seconds"] for note in notes)
+    calls = read_log(store)
+    poses, seconds = sum(call.poses for call in calls), sum(call.seconds for call in calls)
     if not poses:
         return None
-    gpu_s = sum(note["sampling_s"] * note["gpu_share"] for note in notes)
-    cpu_s = sum(note["sampling_s"] for note in notes if not note["gpu_share"])
+    gpu_s = sum(call.sampling_s * call.gpu_share for call in calls)
+    cpu_s = sum(call.sampling_s for call in calls if not call.gpu_share)
     return {
         "poses": poses,
         "seconds": round(seconds, 3),
@@ -73,7 +84,7 @@ def _cost(store: Store) -> dict[str, float] | None:
 
 
 def format_show(shown: dict[str, Any]) -> str:
-    """What :func:`show` found, as lines for a terminal."""
+    """The result of :func:`show` as lines for a terminal."""
     manifest, gate, cost = shown["manifest"], shown["gate"], shown["cost"]
     lines = [("data set", shown["uri"])]
     if manifest:
@@ -85,14 +96,14 @@ def format_show(shown: dict[str, Any]) -> str:
         ("generator", f"{shown['generator'][:16]}, {shown['skeleton']}, seed {shown['seed']}"),
         ("images", shown["images"] or "none; alpha draws them when read"),
     ]
-    told = ", ".join(f"{reason} {n:,}" for reason, n in sorted(shown["rejects"].items(), key=lambda item: -item[1]))
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(shown["rejects"].items(), key=lambda item: -item[1]))
     lines += [("gate", f"{gate['mode']}; of {shown['drawn']:,} drawn {sum(shown['rejects'].values()):,} fail")]
     lines[-1] = lines[-1] if gate["mode"] != "off" else ("gate", "off")
-    lines += [("", told)] if told else []
+    lines += [("", reasons)] if reasons else []
     if shown["fd_to_shots"] is not None:
         lines += [("FD to shots", f"{shown['fd_to_shots']:.4f}")]
     if cost:
         device = "GPU" if cost["gpu_s_per_million"] else "CPU"
         spent = cost[f"{device.lower()}_s_per_million"]
         lines += [("cost", f"{cost['poses_s']:,.0f} poses/s, {spent:,.0f} {device}-seconds a million")]
-    return "\n".join(f"{name:12} {text}" for name, text in lines)
+    return text_table(lines, "ll")

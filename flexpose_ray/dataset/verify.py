@@ -1,31 +1,24 @@
-"""Checking a data set against its own records, and clearing what no record names."""
+"""Checking a data set against its own records."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from flexpose_ray.dataset.manifest import (
-    MODEL,
-    READERS,
-    ShardId,
-    canonical_json,
-    committed,
-    manifest_keys,
-    plan_shards,
-    read_manifest,
-)
-from flexpose_ray.errors import WeightsError
+from flexpose_ray.dataset.commits import ShardEntry
+from flexpose_ray.dataset.fields import canonical_json
+from flexpose_ray.dataset.layout import MODEL, READERS, ShardId, plan_shards
+from flexpose_ray.dataset.manifest import read_manifest
+from flexpose_ray.errors import DataError, WeightsError
 from flexpose_ray.models.generators import load_sampler
-from flexpose_ray.storage.base import MissingKeyError, Store, read_json
+from flexpose_ray.storage.base import MissingKeyError, Store
 
 WINDOW = 64  # shards handed to the readers at a time
 
 
 class Problem(NamedTuple):
-    """What is wrong with one object of a data set; ``shard`` is None where it belongs to none."""
+    """What is wrong with one object of a data set; ``shard`` is None where the object belongs to none."""
 
     shard: ShardId | None
     key: str
@@ -33,23 +26,27 @@ class Problem(NamedTuple):
 
 
 def verify(store: Store, on_progress: Callable[[int, int], None] = lambda done, total: None) -> list[Problem]:
-    """Hash every shard of the newest manifest again, compare it and its commit; an empty list is a sound data set.
+    """Hash every shard of the newest manifest again and compare it and its commit with the manifest.
 
     Args:
         store: the data set.
         on_progress: takes (shards checked, shards in all).
 
+    Returns:
+        All that is wrong; an empty list is a sound data set.
+
     Raises:
         MissingKeyError: nothing is published there.
-        StorageError: the manifest itself cannot be read.
+        StorageError: the manifest cannot be read.
+        DataError: the manifest is damaged.
     """
-    manifest = read_manifest(store)
-    entries, problems = manifest["shards"], []
-    if [(e["index"], e["rows"]) for e in entries] != plan_shards(manifest["count"], manifest["run"]["shard_size"]):
-        problems.append(Problem(None, manifest_keys(store)[-1], "its shards do not make up its poses"))
+    manifest, problems = read_manifest(store), []
+    entries = manifest.shards
+    if [entry.id for entry in entries] != plan_shards(manifest.count, manifest.run.shard_size):
+        problems.append(Problem(None, manifest.key, "its shards do not make up its poses"))
     try:
-        if load_sampler(f"{store.uri}/{MODEL}").digest != manifest["run"]["generator"]:
-            problems.append(Problem(None, MODEL, "another generator than the poses are of"))
+        if load_sampler(f"{store.uri}/{MODEL}").digest != manifest.run.generator:
+            problems.append(Problem(None, MODEL, "another generator than the one that made the poses"))
     except WeightsError as error:
         problems.append(Problem(None, MODEL, error.problem))
     with ThreadPoolExecutor(READERS) as pool:
@@ -61,42 +58,16 @@ def verify(store: Store, on_progress: Callable[[int, int], None] = lambda done, 
     return problems
 
 
-def _check(store: Store, entry: dict[str, Any]) -> Iterator[Problem]:
-    shard = ShardId(entry["index"], entry["rows"])
+def _check(store: Store, entry: ShardEntry) -> Iterator[Problem]:
     try:
-        if hashlib.sha256(store.get(entry["shard"])).hexdigest() != entry["sha256"]:
-            yield Problem(shard, entry["shard"], "other bytes than were committed")
+        entry.read_bytes(store)
     except MissingKeyError:
-        yield Problem(shard, entry["shard"], "missing")
+        yield Problem(entry.id, entry.shard, "missing")
+    except DataError as error:
+        yield Problem(entry.id, entry.shard, error.problem)
+    commit_key = entry.id.commit_key
     try:
-        if store.get(shard.commit_key) != canonical_json(entry):
-            yield Problem(shard, shard.commit_key, "not what the manifest says")
+        if store.get(commit_key) != canonical_json(entry.to_json()):
+            yield Problem(entry.id, commit_key, "differs from the manifest")
     except MissingKeyError:
-        yield Problem(shard, shard.commit_key, "missing")
-
-
-def leftovers(store: Store) -> list[str]:
-    """Keys that neither the newest manifest nor work in progress needs.
-
-    Shards that were put but never committed (their writer was killed in between), shorter last shards that growth has
-    replaced, manifests that a newer one has, and files that were never finished. Shards committed beyond the manifest
-    stay: growth goes on from them.
-
-    Raises:
-        MissingKeyError: nothing is published there, so that all there is may be work in progress.
-    """
-    manifest = read_manifest(store)
-    published = {ShardId(entry["index"], entry["rows"]) for entry in manifest["shards"]}
-    indices = {shard.index for shard in published}
-    replaced = {shard for shard in committed(store) - published if shard.index in indices}
-    waiting = committed(store) - published - replaced
-    wanted = {entry["shard"] for entry in manifest["shards"]}
-    wanted |= {read_json(store, shard.commit_key)["shard"] for shard in waiting}
-    shards = [key for key in store.list("shards/") if key not in wanted]
-    return sorted([*shards, *(s.commit_key for s in replaced), *manifest_keys(store)[:-1], *store.unfinished()])
-
-
-def collect(store: Store, keys: list[str]) -> None:
-    """Delete ``keys``, commits and manifests first, so that nothing names a shard that is gone."""
-    for key in sorted(keys, key=lambda key: key.startswith("shards/")):
-        store.delete(key)
+        yield Problem(entry.id, commit_key, "missing")

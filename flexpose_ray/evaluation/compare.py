@@ -1,4 +1,4 @@
-"""Judge a generated data set against held-out target poses, beside the simple methods that it has to beat."""
+"""Compare a generated data set with held-out target poses, beside the simple methods that it has to beat."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import numpy as np
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.judging.scores import FLOOR, FLOOR_TITLE, score_table
-from flexpose_ray.methods.base import GivenPoses
+from flexpose_ray.methods.base import PoseTask
 from flexpose_ray.methods.guidance import both_sides
-from flexpose_ray.methods.keypoint import source_as_is
 from flexpose_ray.methods.registry import METHODS
+from flexpose_ray.methods.simple import draw_poses
 from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.text_table import text_table
 
 YOURS = "your data set"
 PAR = 0.05  # FDs closer than this share of the better one count as equal
-FEW = 1000  # poses a side under which an FD of 30 numbers is mostly sampling noise
-SIMPLE = {"shots_alone": False, "pose_mixup": False, "mean_shift": True, "coral": True}  # name: takes source poses
+FEW = 1000  # poses on each side, below which an FD of 30 numbers is mostly sampling noise
+SIMPLE = {"shots_alone": False, "pose_mixup": False, "mean_shift": True, "coral": True}  # name: needs source poses
 LABELS = {FLOOR: FLOOR_TITLE, "source_as_is": "source as it is"} | {k: METHODS[k].title for k in SIMPLE}
 COLUMNS = {  # key in a row: heading, format
     "fd": ("FD", "{:.4f}"),
@@ -41,21 +42,22 @@ def evaluate(
     Args:
         samples: the data set to judge; an array is (N, J, 2) in crop units.
         target: held-out poses of the target domain, not the shots.
-        source: the set the generator was trained on; without it mean shift and CORAL are left out.
-        shots: the annotated poses the generator was adapted to; without them only the source as it is remains.
-        count: poses a side at most.
+        source: the set that the generator was trained on; without it mean shift and CORAL are left out.
+        shots: the annotated poses that the generator was adapted to; without them only the source as it is remains.
+        count: poses on each side at most.
         seed: splits the target and draws every set.
         extra: poses of further methods by name.
 
     Returns:
-        JSON-ready: the data set's own ``fd``, ``mmd2``, ``density``, ``coverage``, ``count`` (poses a side) and, with
-        shots, ``shot_distance`` and ``copies``; the same scores under ``floor``, ``baselines`` and ``methods``;
-        ``best_baseline``; ``outcome``: "beats", "par", "behind" or "unopposed"; ``verdict`` and ``notes`` in words;
+        JSON-ready: the data set's own ``fd``, ``mmd2``, ``density``, ``coverage``, ``count`` (poses on each side)
+        and, with shots, ``shot_distance`` and ``copies``; the same scores under ``floor``, ``baselines`` and
+        ``methods``; ``best_baseline``; ``outcome``: "beats", "par", "behind" or "unopposed"; ``verdict`` and
+        ``notes``, as text;
         ``target_poses``, ``shot_poses``, ``seed``.
 
     Raises:
         DataError: sets that are too small, or of different skeletons.
-        ConfigError: a further method with the name of a row that is there anyway.
+        ConfigError: a further method has the name of another row.
     """
     for name, poses in (("samples", samples), ("source", source), ("shots", shots)):
         if isinstance(poses, PoseSet) and poses.skeleton_name != target.skeleton_name:
@@ -86,9 +88,9 @@ def evaluate(
 
 
 def simple_methods(source: PoseSet | None, shots: PoseSet | None, count: int, seed: int) -> dict[str, np.ndarray]:
-    """Poses of the simple methods that can be had from what is given, by name in table order.
+    """Poses of the simple methods that source and shots allow, by name in table order.
 
-    They take mirror images of shots for shots where :func:`both_sides` says so, as they do in a benchmark.
+    Where :func:`both_sides` holds, mirror images of shots count as shots, as they do in a benchmark.
 
     Returns:
         float32 arrays (count, J, 2) in crop units.
@@ -97,41 +99,38 @@ def simple_methods(source: PoseSet | None, shots: PoseSet | None, count: int, se
         DataError: fewer than two shots, or fewer than two source poses where there are shots.
     """
     source_NJ2 = None if source is None else source.keypoints_NJ2
-    made = {} if source is None else {"source_as_is": source_as_is(source_NJ2, None, count, seed)}
+    poses = {} if source is None else {"source_as_is": draw_poses(source_NJ2, count, seed)}
     if shots is None:
-        return made
-    given = GivenPoses(source_NJ2, shots.keypoints_NJ2, shots.skeleton)
-    for name, takes_source in SIMPLE.items():
-        if source is not None or not takes_source:
+        return poses
+    task = PoseTask(source_NJ2, shots.keypoints_NJ2, shots.skeleton)
+    for name, needs_source in SIMPLE.items():
+        if source is not None or not needs_source:
             method = METHODS[name]
-            made[name] = method.learn(given, method.settings, lambda row: None, "cpu").sample(count, seed)
-    return made
+            poses[name] = method.learn(task, method.settings, lambda row: None, "cpu").sample(count, seed)
+    return poses
 
 
 def table_rows(result: dict) -> list[tuple[str, dict]]:
-    """(label, scores) of every row of :func:`evaluate`'s result in reading order, the judged data set last."""
+    """(label, scores) of every row of :func:`evaluate`'s result in table order, the data set itself last."""
     named = {FLOOR: result["floor"]} | result["baselines"] | result["methods"]
     rows = [(LABELS.get(name, name), row) for name, row in named.items()]
     return [*rows, (YOURS, {key: result[key] for key in result["floor"]})]
 
 
 def format_table(result: dict) -> str:
-    """The result of :func:`evaluate` as aligned text: ``>`` marks the judged data set, ``*`` the best FD."""
+    """The result of :func:`evaluate` as aligned text: ``>`` marks the data set, ``*`` the best FD."""
     rows, keys = table_rows(result), [key for key in COLUMNS if key in result]
     best = min(row["fd"] for _, row in rows[1:])
     lines = [["", *(COLUMNS[key][0] for key in keys)]]
     for label, row in rows:
         marks = (">" if label == YOURS else " ") + ("*" if row["fd"] == best else " ")
         lines.append([f"{marks} {label}", *(COLUMNS[key][1].format(row[key]) for key in keys)])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [f"{name:<{widths[0]}}" + "".join(f"  {c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))
-            for name, *cells in lines]  # fmt: skip
-    text.append(f"\n{result['count']:,} poses a side. > {YOURS}, * best FD.")
-    return "\n".join([*text, result["verdict"], *(f"Note: {note}" for note in result["notes"])])
+    legend = f"\n{result['count']:,} poses on each side. > {YOURS}, * best FD."
+    return "\n".join([text_table(lines), legend, result["verdict"], *(f"Note: {note}" for note in result["notes"])])
 
 
 def _verdict(result: dict) -> tuple[str, str]:
-    """Whether the data set beats the best simple method, as a word and as a sentence that says by how much."""
+    """Whether the data set beats the best simple method, as a word and as a sentence with the difference."""
     name, floor = result["best_baseline"], f"the floor is {result['floor']['fd']:.4f}."
     if name is None:
         return "unopposed", f"FD {result['fd']:.4f} without source or shots, so there is nothing to beat; {floor}"
@@ -146,21 +145,21 @@ def _verdict(result: dict) -> tuple[str, str]:
 
 
 def _notes(result: dict, target: PoseSet, source: PoseSet | None, shots: PoseSet | None) -> list[str]:
-    """What a reader has to know before trusting the figures."""
+    """What to know before trusting the scores."""
     notes = []
     if result["count"] < FEW:
-        notes.append(f"only {result['count']} poses a side: differences near the floor's FD are noise.")
+        notes.append(f"only {result['count']} poses on each side: differences near the floor's FD are noise.")
     if source is None:
         notes.append("no source set given: source as is, mean shift and CORAL are left out.")
     if shots is None:
-        notes.append("no shots given: shots alone, pose-mixup, mean shift and CORAL are left out, copies not counted.")
+        notes.append("no shots given: shots alone, pose-mixup, mean shift and CORAL are left out; no copies counted.")
         return notes
     if both_sides(shots.keypoints_NJ2, shots.skeleton):
-        notes.append("the simple methods take mirror images of the shots too, since left and right look alike in them.")
+        notes.append("the simple methods also take mirror images of the shots, in which left and right look alike.")
     known = {pose_J2.tobytes() for pose_J2 in target.keypoints_NJ2}
     shared = sum(pose_J2.tobytes() in known for pose_J2 in shots.keypoints_NJ2)
     if shared:
-        notes.append(f"{shared} of {len(shots)} shots are among the target poses: hold them out, or FD is flattered.")
+        notes.append(f"{shared} of {len(shots)} shots are among the target poses: hold them out, or FD looks too good.")
     if result["copies"] > max(0.1, 2 * result["floor"]["copies"]):
         notes.append(f"{result['copies']:.0%} of the data set are copies of a shot; FD and MMD^2 do not see that.")
     return notes

@@ -1,4 +1,4 @@
-"""Target poses as a run uses them: some labels of them, a held-out part, the few shots."""
+"""Target poses as a run uses them: the chosen labels, a held-out part, and the few shots."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import numpy as np
 from flexpose_ray.config import TargetConfig
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.read import read_source
 
 
 def split_target(target: TargetConfig, seed: int | None = None) -> tuple[PoseSet, PoseSet, PoseSet]:
-    """Read a target and split it by group; a seed draws other shots, from the same part and for the same held-out one.
+    """Read a target and split it by group.
 
     Args:
-        target: where the poses come from; its own seed says which groups are held out.
-        seed: draws the shots; None takes the target's.
+        target: where the poses come from; its own seed decides which groups are held out.
+        seed: draws the shots, without changing what is held out; the target's seed where None.
 
     Returns:
         held: the held-out part.
         shots: the annotated poses, ``shots_per_label`` of every label of the rest.
-        rest: all that is not held out; the shots are among them.
+        rest: everything that is not held out, including the shots.
 
     Raises:
         ConfigError: as :func:`read_target`.
@@ -31,11 +31,11 @@ def split_target(target: TargetConfig, seed: int | None = None) -> tuple[PoseSet
 
 
 def read_target(target: TargetConfig) -> PoseSet:
-    """The poses of the labels that count: those in ``only``, all where it is empty, without those in ``exclude``.
+    """Read the poses of the labels in ``only`` (all where it is empty), without those in ``exclude``.
 
     Raises:
-        ConfigError: a label that is not there, or as :func:`read_source`.
-        DataError: no pose is left, or poses that cannot be used.
+        ConfigError: an unknown label, or as :func:`read_source`.
+        DataError: no pose is left, or the poses cannot be used.
     """
     poses, _ = read_source(target.poses, target.mapping)
     labels = np.unique(poses.label_N)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flexpose_ray.export.files import Job
+from flexpose_ray.export.job import Job
 
 
 def write_npz(job: Job) -> None:
@@ -17,7 +17,7 @@ def write_npz(job: Job) -> None:
     for key, first, last in job.parts("poses-{:05d}.npz"):
         with job.file(key) as file:
             if file is None:
-                job.tell(last - first)
+                job.advance(last - first)
                 continue
             blocks = list(job.blocks(first, last))
             columns = {name: np.concatenate([b[name] for b in blocks]) for name in ("keypoints", "confidence", "index")}

@@ -1,11 +1,11 @@
-"""The dataset card: what an export is, whose data is behind it, and how to read it; in the Hugging Face Hub's form."""
+"""The dataset card in the form of the Hugging Face Hub: what an export is, whose data it comes from, how to read it."""
 
 from __future__ import annotations
 
 import yaml
 
 from flexpose_ray.dataset.reader import PoseReader
-from flexpose_ray.export.files import Job
+from flexpose_ray.export.options import ExportOptions
 
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B", "10B<n<100B")
 
@@ -31,13 +31,13 @@ CARD = """---
 
 # {count:,} generated poses ({skeleton})
 
-Keypoints sampled by flexpose_ray, an implementation of FlexPose, which adapts a generator of poses to a domain by a few
-annotated examples. They are made, not annotated: no photograph belongs to them.
+Keypoints sampled by flexpose_ray, an implementation of FlexPose, which adapts a generator of poses to a domain with a
+few annotated examples. They are generated, not annotated: no photographs belong to them.
 
 * {count:,} poses of {n_joints} joints: {joints}.
-* Generator `{generator}`, seed {seed}. With its `index`, a pose's address, they make every pose again.
-* Crop units: the pose stands in a square, [0, 1] from left to right and from top to bottom; times the picture's side
-  they are pixels.
+* Generator `{generator}`, seed {seed}. Together with a pose's `index`, its address, they give every pose again.
+* Crop units: a pose stands in a square, [0, 1] from left to right and from top to bottom; multiplied by the picture's
+  side they are pixels.
 {gate}
 ## Reading it
 
@@ -51,46 +51,44 @@ annotated examples. They are made, not annotated: no photograph belongs to them.
 """
 
 
-def dataset_card(poses: PoseReader, format: str, job: Job) -> str:
-    """The text of ``README.md``; it depends on the data set and on the export's options alone."""
+def dataset_card(poses: PoseReader, options: ExportOptions) -> str:
+    """The text of ``README.md``; it depends only on the data set and on the options, which are filled in."""
     skeleton, count = poses.skeleton, poses.count
     head = {
         "license": "other",
         "license_name": "see-attribution",
         "task_categories": ["keypoint-detection"],
         "size_categories": [SIZES[max(len(str(count)) - 3, 0)]],
-        "tags": ["pose-estimation", "keypoints", "synthetic", format],
+        "tags": ["pose-estimation", "keypoints", "synthetic", options.format],
     }
-    last = (count - 1) // job.per_file if job.per_file else 0
+    last = (count - 1) // options.per_file if options.per_file else 0
     return CARD.format(
         head=yaml.safe_dump(head, sort_keys=False),
         count=count,
         skeleton=skeleton.name,
         n_joints=skeleton.n_joints,
         joints=", ".join(skeleton.joints),
-        generator=poses.run["generator"],
-        seed=poses.run["seed"],
+        generator=poses.run.generator,
+        seed=poses.run.seed,
         gate=_gate(poses),
-        reading=READING[format].format(size=job.size, last=last, joints=skeleton.n_joints),
+        reading=READING[options.format].format(size=options.size, last=last, joints=skeleton.n_joints),
         attribution=_attribution(poses),
     )
 
 
 def _gate(poses: PoseReader) -> str:
-    """What was done about implausible poses."""
-    mode = (poses.run.get("gate") or {}).get("mode")
-    rejects = sum(poses.manifest.get("rejects", {}).values())
-    told = {
+    """A line on what was done about implausible poses; empty where nothing was."""
+    mode = poses.run.gate["mode"]
+    rejects = sum(poses.manifest.rejects.values())
+    outcome = {
         "warn": f"{rejects:,} of them look implausible and were kept",
         "drop": f"{rejects:,} implausible ones were replaced",
     }
-    return f"* {told[mode]}.\n" if mode in told else ""
+    return f"* {outcome[mode]}.\n" if mode in outcome else ""
 
 
 def _attribution(poses: PoseReader) -> str:
     if not poses.attributions:
-        return "The data set does not tell which data its generator was trained on; ask whoever made it."
+        return "The data set does not say which data its generator was trained on; ask whoever made it."
     sources = "\n".join(f"* {text}" for text in poses.attributions)
-    return (
-        f"The generator was trained on these data, whose licences ask to be named with what comes of them:\n\n{sources}"
-    )
+    return f"The generator was trained on these data, whose licences ask that derived works name them:\n\n{sources}"

@@ -1,6 +1,6 @@
-"""What mmpose has to know of a skeleton, as the Python file that its configs name: ``metainfo=dict(from_file=...)``.
+"""What mmpose needs to know about a skeleton: a Python file that its configs name in ``metainfo=dict(from_file=...)``.
 
-It is Python and not JSON since mmpose takes the joints' numbers for keys of a dict, which in JSON would be strings.
+It is Python and not JSON because mmpose uses the joints' numbers as keys of a dict, which in JSON would be strings.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import pprint
 
 from flexpose_ray.pose.skeleton import Skeleton
 
-# How far annotators scatter about a joint, for OKS: COCO's own figures; neck and pelvis lie between shoulders and hips.
+# Spread of annotations around a joint, for OKS: COCO's own figures; neck and pelvis take those of shoulder and hip.
 SIGMAS = {
     "head": 0.026, "neck": 0.079, "pelvis": 0.107, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
     "hip": 0.107, "knee": 0.087, "ankle": 0.089, "landmark": 0.025,
@@ -18,17 +18,17 @@ LOWER = ("pelvis", "hip", "knee", "ankle")
 
 
 def part_of(joint: str) -> str:
-    """What a joint is, whichever side or number: "shoulder" of "left_shoulder", "landmark" of "landmark_7"."""
+    """The kind of a joint, whatever its side or number: "shoulder" of "left_shoulder", "landmark" of "landmark_7"."""
     return next(word for word in joint.split("_") if word in SIGMAS)
 
 
 def oks_sigmas(skeleton: Skeleton) -> list[float]:
-    """One value a joint, for OKS: ``COCOeval.params.kpt_oks_sigmas`` and mmpose's ``sigmas``."""
+    """One value for each joint, for OKS: ``COCOeval.params.kpt_oks_sigmas`` and mmpose's ``sigmas``."""
     return [SIGMAS[part_of(joint)] for joint in skeleton.joints]
 
 
 def dataset_info(skeleton: Skeleton) -> str:
-    """The Python text; colours are alpha's, as BGR."""
+    """The file's Python text; colours are those of alpha, as BGR."""
     colors = [[round(255 * float(c)) for c in reversed(color_3)] for color_3 in skeleton.colors_L3]
     joints = skeleton.joints
     keypoints, limbs = {}, {}

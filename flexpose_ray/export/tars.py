@@ -1,4 +1,4 @@
-"""WebDataset: tar files of samples; a sample is the files of one name, ``<index>.json`` and perhaps ``<index>.png``."""
+"""WebDataset: tar files of samples; a sample is ``<index>.json`` and perhaps a picture of the same name."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Iterator
 import numpy as np
 
 from flexpose_ray.canonical import canonical_text
-from flexpose_ray.dataset.reader import Block
-from flexpose_ray.export.files import Job
+from flexpose_ray.dataset.blocks import Block
+from flexpose_ray.export.job import Job
 
-DECIMALS = 6  # of crop units: beyond what any reader of pixels can tell
+DECIMALS = 6  # of crop units: finer than any difference that pixels show
 
 
 def write_webdataset(job: Job) -> None:
-    """Write ``000000.tar`` and so on; a sample is named by its index, headers hold no time and no owner.
+    """Write ``000000.tar`` and so on; a sample is named after its index, and headers hold no time or owner.
 
     The JSON holds ``index``, ``skeleton``, ``keypoints`` [[x, y], ...] in crop units and ``confidence``.
     """
     for key, first, last in job.parts("{:06d}.tar"):
         with job.file(key) as file:
             if file is None:
-                job.tell(last - first)
+                job.advance(last - first)
                 continue
             with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
                 for block in job.blocks(first, last):
@@ -35,12 +35,12 @@ def write_webdataset(job: Job) -> None:
 
 def _members(job: Job, block: Block) -> Iterator[tuple[str, bytes]]:
     """Names and contents of a block's samples."""
-    pictures = job.pictures(block) if job.images else [None] * len(block["index"])
+    pictures = job.pictures(block) if job.options.images else [None] * len(block["index"])
     keypoints, confidence = (
         np.round(block[k].astype(np.float64), DECIMALS).tolist() for k in ("keypoints", "confidence")
     )
     for index, points, sure, picture in zip(block["index"].tolist(), keypoints, confidence, pictures, strict=True):
-        told = {"index": index, "skeleton": job.poses.skeleton.name, "keypoints": points, "confidence": sure}
-        yield f"{index:016d}.json", canonical_text(told).encode()
+        sample = {"index": index, "skeleton": job.poses.skeleton.name, "keypoints": points, "confidence": sure}
+        yield f"{index:016d}.json", canonical_text(sample).encode()
         if picture is not None:
             yield f"{index:016d}.{job.suffix}", picture

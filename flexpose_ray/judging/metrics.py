@@ -1,6 +1,6 @@
-"""Distances between pose sets: how close, how varied, how copied. Crop units in, plain floats out.
+"""Distances between pose sets: how close they are, how varied, how much is copied. Crop units in, plain floats out.
 
-Two sets are read as clouds of points with 2J coordinates (30 for BODY_15); ``a`` is what is judged, ``b`` the target.
+A set is a cloud of points with 2J coordinates (30 for BODY_15); ``a`` is what is judged, ``b`` the target.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from scipy.spatial.distance import cdist, pdist
 
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.distance import joint_distance, nearest_distance
+from flexpose_ray.pose.moments import moments
 
 MMD_MAX = 5000  # poses a side in MMD^2: all pairs are held once, 100 MB
 COPY_BOUND = 0.02  # mean joint distance in crop units under which a pose counts as a copy of a shot
-CHUNK = 256  # rows of ``a`` compared with all of ``b`` at a time: blocks that the allocator reuses
+CHUNK = 256  # rows of ``a`` compared with all of ``b`` at a time: small enough for the allocator to reuse the block
 
 
 def frechet_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> float:
@@ -32,11 +33,11 @@ def frechet_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> float:
         DataError: fewer than two poses, different joint counts, NaN.
     """
     a_ND, b_ND = _clouds(a_NJ2, b_NJ2)
-    cov_a_DD, cov_b_DD = np.cov(a_ND, rowvar=False), np.cov(b_ND, rowvar=False)
+    (mean_a_D, cov_a_DD), (mean_b_D, cov_b_DD) = moments(a_ND), moments(b_ND)
     values_D, vectors_DD = np.linalg.eigh(cov_a_DD)
     root_DD = (vectors_DD * np.sqrt(values_D.clip(0))) @ vectors_DD.T
     cross_D = np.linalg.eigvalsh(root_DD @ cov_b_DD @ root_DD)
-    shift = ((a_ND.mean(0) - b_ND.mean(0)) ** 2).sum()
+    shift = ((mean_a_D - mean_b_D) ** 2).sum()
     spread = np.trace(cov_a_DD) + np.trace(cov_b_DD) - 2 * np.sqrt(cross_D.clip(0)).sum()
     return max(0.0, float(shift + spread))  # rounding may leave -1e-16
 
@@ -44,13 +45,13 @@ def frechet_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> float:
 def mmd2(a_NJ2: np.ndarray, b_NJ2: np.ndarray, seed: int = 0) -> float:
     """Unbiased MMD^2 under exp(-d^2 / s), s being the median squared distance between target poses.
 
-    It is near 0, and may be negative, for two samples of one distribution. It cannot tell new poses from the shots
-    drawn again and again: read it beside :func:`density_coverage` and :func:`nearest_to_shots`.
+    For two samples of one distribution it is near 0 and may be negative. It does not distinguish new poses from shots
+    that are drawn again and again: read it beside :func:`density_coverage` and :func:`nearest_to_shots`.
 
     Args:
         a_NJ2: judged poses, crop units, at least two.
         b_NJ2: target poses, crop units, at least two, not all equal; they set the kernel's width.
-        seed: draws the 5,000 poses a side that are compared where there are more.
+        seed: of the draw of 5,000 poses from each side that has more.
 
     Raises:
         DataError: fewer than two poses, different joint counts, NaN, or a target without any spread.
@@ -72,9 +73,10 @@ def mmd2(a_NJ2: np.ndarray, b_NJ2: np.ndarray, seed: int = 0) -> float:
 def density_coverage(a_NJ2: np.ndarray, b_NJ2: np.ndarray, k: int = 5) -> tuple[float, float]:
     """Density and coverage of the judged poses in the target (Naeem et al. 2020).
 
-    Every target pose has a ball that reaches its k-th nearest fellow. Density is the mean number of balls a judged pose
-    lies in, over k: about 1 for the target's own distribution, more in its crowded middle. Coverage is the share of
-    balls with a judged pose in them; it rises with the number of judged poses, so compare equal counts only.
+    Every target pose has a ball that reaches to its k-th nearest neighbour among the target poses. Density is
+    the mean number of balls that a judged pose lies in, over k: about 1 for the target's own distribution, more in its
+    dense middle. Coverage is the share of balls with a judged pose in them; it rises with the number of judged poses,
+    so compare equal counts only.
 
     Args:
         a_NJ2: judged poses, crop units.
@@ -86,7 +88,7 @@ def density_coverage(a_NJ2: np.ndarray, b_NJ2: np.ndarray, k: int = 5) -> tuple[
     """
     a_ND, b_ND = _clouds(a_NJ2, b_NJ2)
     if len(b_ND) <= k:
-        raise DataError("target poses", f"coverage with k = {k} wants more than {k} poses, found {len(b_ND)}")
+        raise DataError("target poses", f"coverage with k = {k} needs more than {k} poses, found {len(b_ND)}")
     radius_M = np.concatenate([np.partition(d_NM, k, axis=1)[:, k] for d_NM in _distances(b_ND, b_ND)])
     inside, covered_M = 0, np.zeros(len(b_ND), bool)
     for d_NM in _distances(a_ND, b_ND):
@@ -97,7 +99,7 @@ def density_coverage(a_NJ2: np.ndarray, b_NJ2: np.ndarray, k: int = 5) -> tuple[
 
 
 def nearest_to_shots(a_NJ2: np.ndarray, shots_NJ2: np.ndarray, bound: float = COPY_BOUND) -> dict[str, float]:
-    """How far the judged poses are from the nearest shot: near 0 means that they are copies.
+    """Measure how far the judged poses are from the nearest shot: near 0 means that they are copies.
 
     Args:
         a_NJ2: judged poses, crop units.
@@ -140,7 +142,7 @@ def _clouds(a_NJ2: np.ndarray, b_NJ2: np.ndarray, least: int = 2) -> tuple[np.nd
         if poses_NJ2.ndim != 3 or poses_NJ2.shape[2] != 2:
             raise DataError(name, f"expected (N, J, 2) keypoints, found {poses_NJ2.shape}")
         if len(poses_NJ2) < least:
-            raise DataError(name, f"at least {least} wanted, found {len(poses_NJ2)}", "give a larger set")
+            raise DataError(name, f"at least {least} needed, found {len(poses_NJ2)}", "give a larger set")
         if not np.isfinite(poses_NJ2).all():
             raise DataError(name, "keypoints hold NaN or infinity", "drop or complete such poses")
         clouds.append(poses_NJ2.reshape(len(poses_NJ2), -1))

@@ -1,4 +1,4 @@
-"""One table for all methods: the same target poses, the same number of poses, the floor always beside them."""
+"""The score table: all methods against the same target poses, with the same number of poses, beside the floor."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def score_table(
 ) -> list[dict]:
     """Score pose sets against the target, and one half of the target against the other: the floor.
 
-    Every comparison has the same number of poses on both sides, because all of these metrics depend on it, unless
-    ``judged`` asks for what a set of another size is worth: of FD little changes, coverage rises with it.
+    Every comparison has the same number of poses on both sides, because all of these metrics depend on it. ``judged``
+    is for comparing sets of other sizes: FD hardly depends on the size, coverage rises with it.
 
     Args:
         rows: poses (N, J, 2) in crop units by name.
         target: held-out target poses.
         shots_NJ2: the annotated poses that the methods were given, for the distance to them.
-        count: poses a side at most; the smallest set and the halves of the target lower it for all.
+        count: most poses on a side; the smallest of the sets and of the target's halves limits it for all rows.
         seed: splits the target, and draws ``count`` poses of every set.
-        judged: the first so many poses of every row instead; MMD^2 takes 5,000 of them (:func:`mmd2`).
+        judged: judge this many first poses of every row instead; MMD^2 takes 5,000 of them (:func:`mmd2`).
 
     Returns:
         One dict a row, the floor first: ``name``, ``fd``, ``mmd2``, ``density``, ``coverage``, ``count`` (poses of

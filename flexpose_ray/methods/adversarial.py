@@ -1,33 +1,35 @@
 """Adversarial training on the guidance set: the whole generator (TransferGAN) and FreezeD.
 
 Wang et al., 2018 ("Transferring GANs") fine-tune both networks on the target. Mo et al., 2020 ("Freeze the
-discriminator") leave the discriminator's lower layers as the source made them. The guidance set, shots and pose-mixup,
-takes the place of a target set, as for all methods; mirror images are in it where they look like shots.
+discriminator") keep the discriminator's lower layers as they are after training on the source. The guidance set (shots
+and pose-mixup) takes the place of a target set, as for all methods; it holds mirror images where they look like shots.
 """
 
 from __future__ import annotations
 
 import copy
-import time
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from flexpose_ray.errors import ConfigError
-from flexpose_ray.methods.base import Count, Given, Learned, Number, OnStep, Positive, drawn_by
+from flexpose_ray.methods.base import AdaptationTask, Count, MethodResult, Number, Positive, drawn_by
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.training.gan import GanSettings, GanTrainer
+from flexpose_ray.training.gan import GanTrainer
+from flexpose_ray.training.loop import OnStep, run_steps
+from flexpose_ray.training.settings import GanSettings, RealPoses, Worker
 
 
 @dataclass(frozen=True)
 class AdversarialSettings:
-    """What adversarial training depends on.
+    """Settings of adversarial training.
 
     Attributes:
         mixup: size of the guidance set by pose-mixup; 0 takes the shots alone.
-        frozen: blocks of the discriminator, finest first, that stay with the layer before them; 0 trains all of it.
+        frozen: number of the discriminator's blocks, finest first, that are frozen with the layer before them; 0 trains
+            all of it.
         steps, batch, lr: of Adam, for both networks.
         r1_gamma, r1_every: the lazy R1 penalty.
         ema_kimg: half-life of the averaged generator, which is sampled, in thousands of images.
@@ -46,11 +48,11 @@ class AdversarialSettings:
 
 
 class HalfFrozen(Discriminator):
-    """A discriminator whose lower layers never learn.
+    """A discriminator whose lower layers are never trained.
 
     Args:
-        discriminator: what it starts as.
-        frozen: blocks that stay, finest first, with the layer before them; 0 leaves none.
+        discriminator: where its weights start.
+        frozen: number of frozen blocks, finest first, with the layer before them; 0 freezes nothing.
 
     Raises:
         ConfigError: more blocks than there are.
@@ -60,7 +62,7 @@ class HalfFrozen(Discriminator):
         super().__init__(**discriminator.config)
         self.load_state_dict(discriminator.state_dict())
         if frozen > len(self.blocks):
-            raise ConfigError("frozen", f"{frozen} blocks", f"this discriminator has {len(self.blocks)}")
+            raise ConfigError("frozen", f"cannot freeze {frozen} blocks", f"this discriminator has {len(self.blocks)}")
         self.frozen = frozen
 
     def requires_grad_(self, requires_grad: bool = True) -> HalfFrozen:
@@ -77,29 +79,31 @@ class ShotsTrainer(GanTrainer):
         return super().real_poses(rows_N, np.zeros_like(mirror_N))
 
 
-def learn(given: Given, settings: AdversarialSettings, on_step: OnStep, device: str) -> Learned:
+def learn(task: AdaptationTask, settings: AdversarialSettings, on_step: OnStep, device: str) -> MethodResult:
     """Fine-tune the whole generator.
 
     Raises:
         DataError: fewer than two shots.
         ConfigError: more frozen blocks than there are.
     """
-    generator = copy.deepcopy(given.generator).train().requires_grad_(True)
-    averaged = train(generator, given, settings, on_step, device)
+    generator = copy.deepcopy(task.networks.generator).train().requires_grad_(True)
+    averaged = train(generator, task, settings, on_step, device)
     parameters = sum(p.numel() for p in averaged.parameters())
-    return Learned(drawn_by(averaged, given, device), parameters, averaged.state_dict())
+    return MethodResult(drawn_by(averaged, task, device), parameters, averaged.state_dict())
 
 
-def train(generator: Generator, given: Given, settings: AdversarialSettings, on_step: OnStep, device: str) -> Generator:
-    """Train what of ``generator`` wants gradients against a copy of the discriminator; returns its moving average."""
-    s = settings
-    guidance_NJ2 = given.guidance(s.mixup, s.seed)
-    discriminator = HalfFrozen(given.discriminator, s.frozen).train().requires_grad_(True)
+def train(
+    generator: Generator, task: AdaptationTask, settings: AdversarialSettings, on_step: OnStep, device: str
+) -> Generator:
+    """Train the parameters of ``generator`` that require gradients, against a copy of the discriminator.
+
+    Returns:
+        The moving average of the generator.
+    """
+    s, networks = settings, task.networks
+    poses = RealPoses(task.guidance(s.mixup, s.seed))
+    discriminator = HalfFrozen(networks.discriminator, s.frozen).train().requires_grad_(True)
     gan = GanSettings(s.batch, s.lr, s.r1_gamma, s.r1_every, s.ema_kimg, None, 0.0, seed=s.seed)
-    trainer = ShotsTrainer(generator, discriminator, given.alpha, guidance_NJ2, gan, device)
-    start = time.perf_counter()
-    for step in range(1, s.steps + 1):
-        losses = trainer.step()
-        rate = step / (time.perf_counter() - start)
-        on_step({"step": step, "steps": s.steps, "loss": losses["g_loss"], "steps_s": rate})
+    trainer = ShotsTrainer(generator, discriminator, networks.alpha, poses, gan, Worker(device))
+    run_steps(lambda step: trainer.step()["g_loss"], s.steps, on_step)
     return trainer.averaged

@@ -1,4 +1,4 @@
-"""A small flow matching model of poses: learned from the source, then fine-tuned on the guidance set.
+"""A small flow matching model of poses: trained on the source, then fine-tuned on the guidance set.
 
 A rectified flow (Liu et al., 2022; Lipman et al., 2022): an MLP v(x, t) learns the velocity x1 - x0 on straight lines
 from normal noise x0 to poses x1, each coordinate at the source's mean and spread; sampling follows v from 0 to 1.
@@ -7,7 +7,7 @@ from normal noise x0 to poses x1, each coordinate at the source's mean and sprea
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,27 +15,28 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from flexpose_ray.methods.base import Count, Given, Learned, Number, OnStep, Positive, Share
-from flexpose_ray.methods.keypoint import coral
+from flexpose_ray.methods.base import AdaptationTask, Count, MethodResult, Number, Positive, Share
+from flexpose_ray.methods.simple import coral_poses
+from flexpose_ray.training.loop import OnStep, minimise
 
-WAVES = 4  # sines and cosines that tell the time
+WAVES = 4  # frequencies of the sines and cosines that encode the time
 LEAST_STD = 1e-3  # of a coordinate, crop units
 
 
 @dataclass(frozen=True)
 class FlowSettings:
-    """What the flow depends on.
+    """Settings of the flow.
 
     Attributes:
         width, depth: of the MLP's hidden layers.
         steps, lr: of Adam on the source; the rate falls to 0 along a cosine.
-        tune_steps, tune_lr: on the guidance set, in the same way; 0 steps leave the flow of the source. More or larger
-            ones forget the source's variety for the shots'.
-        moved: share of source poses under CORAL's map in the batches of fine-tuning, the rest is shots and pose-mixup.
+        tune_steps, tune_lr: the same on the guidance set; 0 steps keep the flow of the source. More or larger steps
+            lose the source's variety.
+        moved: share of source poses under CORAL's map in the batches of fine-tuning; the rest is the guidance set.
         mixup: size of the guidance set; 0 takes the shots alone.
-        batch: poses a step.
-        euler: steps from noise to a pose.
-        seed: of everything drawn in training.
+        batch: poses per step.
+        euler: number of Euler steps from noise to a pose.
+        seed: of all random draws in training.
     """
 
     width: Count = 256
@@ -55,7 +56,7 @@ class Flow(nn.Module):
     """v(x, t) on poses whose coordinates have mean 0 and spread 1.
 
     Args:
-        poses_NJ2: give mean and spread of every coordinate.
+        poses_NJ2: the poses that mean and spread of every coordinate are taken from.
         width, depth: of the hidden layers.
     """
 
@@ -93,56 +94,39 @@ class Flow(nn.Module):
         return (x_ND * self.std + self.mean).view(count, -1, 2).cpu().numpy()
 
 
-def learn(given: Given, settings: FlowSettings, on_step: OnStep, device: str) -> Learned:
+def learn(task: AdaptationTask, settings: FlowSettings, on_step: OnStep, device: str) -> MethodResult:
     """Train a flow on the source poses and fine-tune it.
 
     Raises:
         DataError: fewer than two shots.
     """
-    s = settings
-    guidance_NJ2 = given.guidance(s.mixup, s.seed)
+    s, total = settings, settings.steps + settings.tune_steps
+    guidance_NJ2, moved_NJ2 = task.guidance(s.mixup, s.seed), task.source_NJ2[:0]
     if s.moved:
-        moved_NJ2 = coral(given.source_NJ2, given.sides_NJ2, len(given.source_NJ2), s.seed)
-    else:
-        moved_NJ2 = guidance_NJ2[:0]
+        moved_NJ2 = coral_poses(task.source_NJ2, task.sides_NJ2, len(task.source_NJ2), s.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(s.seed)
-        flow = Flow(given.source_NJ2, s.width, s.depth).to(device)
+        flow = Flow(task.source_NJ2, s.width, s.depth).to(device)
     rng = torch.Generator().manual_seed(s.seed)
-    total = s.steps + s.tune_steps
-    _fit(flow, [(given.source_NJ2, s.batch)], s.steps, s.lr, rng, on_step, 0, total)
     moved = round(s.moved * s.batch)
-    parts = [(moved_NJ2, moved), (guidance_NJ2, s.batch - moved)]
-    _fit(flow, parts, s.tune_steps, s.tune_lr, rng, on_step, s.steps, total)
+    source, tuning = [(task.source_NJ2, s.batch)], [(moved_NJ2, moved), (guidance_NJ2, s.batch - moved)]
+    for parts, steps, lr, before in ((source, s.steps, s.lr, 0), (tuning, s.tune_steps, s.tune_lr, s.steps)):
+
+        def report(row: dict, before: int = before) -> None:
+            on_step({**row, "step": before + row["step"], "steps": total})
+
+        minimise(_batch_loss(flow, parts, rng), flow.parameters(), lr, steps, report)
     flow.eval()
     parameters = sum(p.numel() for p in flow.parameters())
-    return Learned(lambda count, seed: flow.sample(count, seed, s.euler), parameters, flow.state_dict())
+    return MethodResult(lambda count, seed: flow.sample(count, seed, s.euler), parameters, flow.state_dict())
 
 
-def _fit(
-    flow: Flow,
-    parts: list[tuple[np.ndarray, int]],
-    steps: int,
-    lr: float,
-    rng: torch.Generator,
-    on_step: OnStep,
-    before: int,
-    total: int,
-) -> None:
-    """Adam on batches of so many poses of every part."""
-    if not steps:
-        return
-    device = flow.mean.device
+def _batch_loss(flow: Flow, parts: list[tuple[np.ndarray, int]], rng: torch.Generator) -> Callable[[int], torch.Tensor]:
+    """The loss of a batch with a given number of poses of every part."""
     parts = [(torch.as_tensor(poses_NJ2, dtype=torch.float32), count) for poses_NJ2, count in parts if count]
-    optimizer = torch.optim.Adam(flow.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    start = time.perf_counter()
-    for step in range(1, steps + 1):
+
+    def loss(step: int) -> torch.Tensor:
         batch = [poses[torch.randint(len(poses), (count,), generator=rng)] for poses, count in parts]
-        loss = flow.loss(torch.cat(batch).to(device), rng)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        rate = step / (time.perf_counter() - start)
-        on_step({"step": before + step, "steps": total, "loss": loss.item(), "steps_s": rate})
+        return flow.loss(torch.cat(batch).to(flow.mean.device), rng)
+
+    return loss

@@ -5,20 +5,31 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import flip, pose_mixup, with_mirrored
 from flexpose_ray.pose.skeleton import Skeleton
 
-ALIKE = 1.8  # mirror images of shots are shots where they are nearer to others than so many times what shots are
+ALIKE = 1.8  # mirror images count as shots up to this many times the shots' own distance to each other
+
+
+def need_two(shots_NJ2: np.ndarray) -> None:
+    """Refuse fewer than two shots.
+
+    Raises:
+        DataError: there are fewer.
+    """
+    if len(shots_NJ2) < 2:
+        raise DataError("shots", f"adaptation needs at least two poses, found {len(shots_NJ2)}", "annotate more poses")
 
 
 def both_sides(shots_SJ2: np.ndarray, skeleton: Skeleton) -> bool:
     """Whether the mirror image of a shot looks like the other shots.
 
-    Rowers who all look to the right do not; people who wave their right hand neither. Over many draws of shots the
-    ratio that is compared with 1.8 was 0.8 to 1.4 for sets of several actions, 2.3 to 7 for one-sided ones.
+    It does not for rowers who all face right, or for people who wave their right hand. Over many draws of shots the
+    compared ratio, which ``ALIKE`` bounds, was 0.8 to 1.4 for sets of several actions and 2.3 to 7 for one-sided ones.
 
     Args:
-        shots_SJ2: poses, crop units; a single one tells nothing, so its mirror image is none.
+        shots_SJ2: poses, crop units; for a single one the answer is False.
         skeleton: of the shots.
     """
     if len(shots_SJ2) < 2:
@@ -31,14 +42,14 @@ def both_sides(shots_SJ2: np.ndarray, skeleton: Skeleton) -> bool:
 
 
 def with_sides(shots_SJ2: np.ndarray, skeleton: Skeleton, mirror: bool) -> np.ndarray:
-    """The shots, and where ``mirror`` is true their mirror images after them."""
+    """The shots, followed by their mirror images where ``mirror`` is true."""
     return with_mirrored(shots_SJ2, skeleton) if mirror else shots_SJ2
 
 
 def mixed(shots_SJ2: np.ndarray, count: int, rng: np.random.Generator, skeleton: Skeleton, mirror: bool) -> np.ndarray:
     """``count`` poses by pose-mixup (paper eq. 7), float32; where ``mirror`` is true every second one is mirrored.
 
-    Two shots are mixed before that: a shot and another's mirror image may have little between them.
+    Poses are mixed before they are mirrored: between a shot and another's mirror image there may be no real pose.
 
     Raises:
         DataError: fewer than two shots.
@@ -52,7 +63,7 @@ def mixed(shots_SJ2: np.ndarray, count: int, rng: np.random.Generator, skeleton:
 def guidance(
     shots_SJ2: np.ndarray, mixup: int, rng: np.random.Generator, skeleton: Skeleton, mirror: bool
 ) -> np.ndarray:
-    """The shots extended to ``mixup`` poses as :func:`mixed` does it; where that is 0, :func:`with_sides`."""
+    """The shots extended to ``mixup`` poses by :func:`mixed`; :func:`with_sides` where ``mixup`` is 0."""
     if mixup:
         return mixed(shots_SJ2, mixup, rng, skeleton, mirror)
     return with_sides(np.asarray(shots_SJ2, np.float32), skeleton, mirror)

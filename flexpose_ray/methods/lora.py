@@ -1,15 +1,14 @@
 """LoRA on the generator: low-rank changes of the affines' matrices, and of the convolutions' kernels where wanted.
 
 Hu et al., 2021, in the form of CoLoR-GAN (2025): trained adversarially on the guidance set, rank 1, a factor of 4 on
-affines. Its factor of 0.1 on convolutions goes with ten times as many steps as here; here it is 1. The poster names
-LoRA without saying how it was trained; the adversarial way is that of the public code. "perceptual" trains on pairs of
+affines. CoLoR-GAN's factor of 0.1 on convolutions is for ten times as many steps as here; here it is 1. The poster
+names LoRA without saying how it was trained; the public code trains adversarially. "perceptual" trains on pairs of
 latents and guidance poses instead, as FlexPose does in the paper.
 """
 
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -20,24 +19,24 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from flexpose_ray.methods.adversarial import AdversarialSettings, train
-from flexpose_ray.methods.base import Count, Given, Learned, OnStep, Positive, drawn_by
-from flexpose_ray.methods.flexpose import pair_latents
+from flexpose_ray.methods.base import AdaptationTask, Count, MethodResult, Positive, drawn_by
+from flexpose_ray.methods.pairs import pairs_loss
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.perceptual import make_gamma, perceptual_distance
 from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.training.loop import OnStep, minimise
 
 
 @dataclass(frozen=True)
 class LoraSettings(AdversarialSettings):
-    """What LoRA depends on, beside how it is trained.
+    """Settings of LoRA, beside those of its training.
 
     Attributes:
-        rank: of every change.
+        rank: of every low-rank change.
         scale: factor on the change of an affine's matrix.
         convs: change the convolutions' kernels too.
         conv_scale: factor on the change of a kernel.
         loss: "adversarial", or "perceptual" on pairs.
-        pairing, gamma: of "perceptual"; see methods/flexpose.py.
+        pairing, gamma: of "perceptual"; see methods/pairs.py.
     """
 
     lr: Positive = 1e-2
@@ -51,10 +50,10 @@ class LoraSettings(AdversarialSettings):
 
 
 class LowRank(nn.Module):
-    """weight + scale / rank * up @ down; nothing at the start.
+    """weight + scale / rank * up @ down; the change is zero at the start.
 
     Args:
-        weight: a matrix, or a kernel, which counts as a matrix of outputs by all else.
+        weight: a matrix, or a kernel, which is treated as a matrix of outputs by everything else.
         rng: CPU generator of the initial values.
     """
 
@@ -70,7 +69,7 @@ class LowRank(nn.Module):
 
 
 def with_lora(generator: Generator, settings: LoraSettings) -> Generator:
-    """A copy of a generator of which only low-rank changes learn."""
+    """A copy of a generator in which only low-rank changes are trained."""
     changed, rng = copy.deepcopy(generator).cpu().requires_grad_(False), torch.Generator().manual_seed(settings.seed)
     layers = [(affine, settings.scale) for affine in (*changed.affines, *changed.output_affines)]
     if settings.convs:
@@ -85,40 +84,30 @@ def changes(generator: Generator) -> Iterator[tuple[str, torch.Tensor]]:
     return ((name, p) for name, p in generator.named_parameters() if name.endswith((".0.down", ".0.up")))
 
 
-def learn(given: Given, settings: LoraSettings, on_step: OnStep, device: str) -> Learned:
+def learn(task: AdaptationTask, settings: LoraSettings, on_step: OnStep, device: str) -> MethodResult:
     """Train low-rank changes of the generator.
 
     Raises:
         DataError: fewer than two shots.
         ConfigError: more frozen blocks than there are, or an unknown gamma.
     """
-    generator = with_lora(given.generator, settings)
+    generator = with_lora(task.networks.generator, settings)
     if settings.loss == "adversarial":
-        generator = train(generator, given, settings, on_step, device)
+        generator = train(generator, task, settings, on_step, device)
     else:
-        _train_on_pairs(generator, given, settings, on_step, device)
+        _train_on_pairs(generator, task, settings, on_step, device)
     tensors = {name: p.detach().clone() for name, p in changes(generator)}
     for layer in generator.modules():
         if parametrize.is_parametrized(layer):
             parametrize.remove_parametrizations(layer, "weight")  # leaves the changed weight
-    return Learned(drawn_by(generator, given, device), sum(t.numel() for t in tensors.values()), tensors)
+    return MethodResult(drawn_by(generator, task, device), sum(t.numel() for t in tensors.values()), tensors)
 
 
-def _train_on_pairs(generator: Generator, given: Given, s: LoraSettings, on_step: OnStep, device: str) -> None:
-    """Adam on the perceptual loss between g(z_m) and alpha(t_m), in place."""
-    guidance_NJ2 = given.guidance(s.mixup, s.seed)
-    sampler = PoseSampler(copy.deepcopy(given.generator), given.beta, given.alpha, "", device=device)
-    z_NZ = torch.as_tensor(pair_latents(sampler, guidance_NJ2, s.pairing, s.seed))
-    gamma = make_gamma(s.gamma, sampler.beta, given.discriminator.to(device).requires_grad_(False))
+def _train_on_pairs(generator: Generator, task: AdaptationTask, s: LoraSettings, on_step: OnStep, device: str) -> None:
+    """Minimise the perceptual distance between g(z_m) and alpha(t_m), in place."""
+    guidance_NJ2, networks = task.guidance(s.mixup, s.seed), task.networks
+    sampler = PoseSampler(copy.deepcopy(networks.generator), networks.beta, networks.alpha, device=device)
+    discriminator = networks.discriminator.to(device).requires_grad_(False)
     generator.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam([p for _, p in changes(generator)], lr=s.lr)
-    rng, start = np.random.default_rng(s.seed), time.perf_counter()
-    for step in range(1, s.steps + 1):
-        rows = rng.choice(len(guidance_NJ2), min(s.batch, len(guidance_NJ2)), replace=False)
-        wanted = given.alpha.draw(torch.as_tensor(guidance_NJ2[rows]).to(device))
-        loss = perceptual_distance(gamma(generator(z_NZ[rows].to(device))), gamma(wanted))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        rate = step / (time.perf_counter() - start)
-        on_step({"step": step, "steps": s.steps, "loss": loss.item(), "steps_s": rate})
+    loss = pairs_loss(generator, sampler, discriminator, guidance_NJ2, s, np.random.default_rng(s.seed))
+    minimise(loss, [p for _, p in changes(generator)], s.lr, s.steps, on_step)

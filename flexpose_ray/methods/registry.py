@@ -5,25 +5,25 @@ from __future__ import annotations
 from flexpose_ray.methods import adagan, adversarial, flow, lora, simple
 from flexpose_ray.methods.adagan import AdaGanSettings
 from flexpose_ray.methods.adversarial import AdversarialSettings
-from flexpose_ray.methods.base import Given, Learned, Method, OnStep, drawn_by
+from flexpose_ray.methods.base import AdaptationTask, Method, MethodResult, drawn_by
 from flexpose_ray.methods.blending import BlendSettings
 from flexpose_ray.methods.flexpose import FlexPoseSettings, adapt
 from flexpose_ray.methods.flow import FlowSettings
 from flexpose_ray.methods.lora import LoraSettings
 from flexpose_ray.methods.simple import CoralSettings, MixupNoiseSettings, NoSettings
 from flexpose_ray.networks.transfer import W
+from flexpose_ray.training.loop import OnStep
 
-# the paper's, but for mirror images of shots, which all methods get alike
+# the paper's setting, except for mirror images of shots, which all methods treat alike
 PAPER = FlexPoseSettings(layers=(3,), bias=False, loss="perceptual", pairing="random", blend=False)
 
 
-def learn_flexpose(given: Given, settings: FlexPoseSettings, on_step: OnStep, device: str) -> Learned:
+def learn_flexpose(task: AdaptationTask, settings: FlexPoseSettings, on_step: OnStep, device: str) -> MethodResult:
     """FlexPose, see methods/flexpose.py."""
-    networks = given.generator, given.discriminator, given.beta, given.alpha
-    transfer = adapt(*networks, given.source, given.shots_NJ2, settings, on_step, device)
+    transfer = adapt(task.networks, task.shots_NJ2, settings, on_step, device)
     tensors = {name: tensor.clone() for name, tensor in transfer.state_dict().items()}
     parameters = sum(t.numel() for t in tensors.values())
-    return Learned(drawn_by(given.generator, given, device, transfer), parameters, tensors)
+    return MethodResult(drawn_by(task.networks.generator, task, device, transfer), parameters, tensors)
 
 
 def _flexpose(name: str, title: str, settings: FlexPoseSettings) -> Method:

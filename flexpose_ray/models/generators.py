@@ -1,4 +1,4 @@
-"""Networks to and from storage: a pretrained generator with its beta, and adapted models on top of it."""
+"""Save and load pretrained generators with their networks, and the models adapted from them."""
 
 from __future__ import annotations
 
@@ -8,52 +8,48 @@ import numpy as np
 import torch
 
 from flexpose_ray.errors import WeightsError
+from flexpose_ray.models.shots import SHOTS
 from flexpose_ray.models.weights import Model, copy_weights, load_into, read_model, resolve, write_model
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import ModelFacts, PoseSampler
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.limits import PoseLimits
 from flexpose_ray.storage.base import PATIENCE_S, Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.distribution import Moments
 
 BASE = "base"  # in a copy, the base's folder within the adapted model's
-SHOTS = "gate.shots"
 
 
 @dataclass(frozen=True)
-class Pretrained:
-    """All that pretraining leaves: g_s, its discriminator, beta, how skeletons are drawn, the source's moments and
-    what its poses look like."""
+class Pretrained(Networks):
+    """The result of pretraining, as it is stored.
 
-    generator: Generator
-    discriminator: Discriminator
-    beta: Beta
-    alpha: Alpha
-    source: Moments
+    Attributes:
+        limits: what the source's poses look like.
+        digest: identity of the weights.
+        card: what a person wants to know, see :class:`Model`.
+    """
+
     limits: PoseLimits
     digest: str
     card: dict
 
 
-def save_generator(
-    uri: str,
-    generator: Generator,
-    discriminator: Discriminator,
-    beta: Beta,
-    alpha: Alpha,
-    source: Moments,
-    limits: PoseLimits,
-    card: dict,
-) -> str:
-    """Write a pretrained generator to the folder ``uri``; returns its digest."""
-    parts = {"generator": generator, "discriminator": discriminator, "beta": beta}
-    config = {name: part.config for name, part in parts.items()} | {"alpha": alpha.config}
+def save_generator(uri: str, networks: Networks, limits: PoseLimits, card: dict) -> str:
+    """Write a pretrained generator to the folder ``uri``.
+
+    Returns:
+        Its digest.
+    """
+    parts = {"generator": networks.generator, "discriminator": networks.discriminator, "beta": networks.beta}
+    config = {name: part.config for name, part in parts.items()} | {"alpha": networks.alpha.config}
     tensors = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}
-    tensors |= {"source.mean": source[0], "source.covariance": source[1], **limits.tensors()}
+    mean_D, covariance_DD = (torch.as_tensor(moment) for moment in networks.source)
+    tensors |= {"source.mean": mean_D, "source.covariance": covariance_DD, **limits.tensors()}
     return write_model(uri, "generator", config, tensors, card)
 
 
@@ -71,7 +67,11 @@ def save_adapted(
 ) -> str:
     """Write tau and the shots it was trained on, with the base's digest.
 
-    Where the base lies is on the card, so that it may move: an address, or a path within the model's own folder.
+    The base's location is on the card, outside the digest, so that the base may move. It is an address, or a path
+    within the model's own folder.
+
+    Returns:
+        The model's digest.
     """
     config = {"base_digest": base_digest, "transfer": transfer.config}
     tensors = transfer.state_dict() | {SHOTS: torch.as_tensor(shots_SJ2)}
@@ -87,10 +87,10 @@ def load_sampler(
         uri: folder of either, or ``builtin:coco``.
         batch: images a pass of the networks.
         device: where they run.
-        patience_s: how long a storage server that is away is asked again.
+        patience_s: how long to retry while a storage server is unreachable.
 
     Raises:
-        WeightsError: missing or damaged, or the base of an adapted model is gone or another one.
+        WeightsError: missing or damaged, or the base of an adapted model is missing or a different one.
     """
     model = read_model(uri, patience_s=patience_s)
     if model.kind == "generator":
@@ -104,13 +104,12 @@ def load_sampler(
         shots_SJ2 = model.tensors.pop(SHOTS).numpy()
         transfer = Transfer.for_generator(base.generator, **model.config["transfer"])
         transfer.load_state_dict(model.tensors)
-    return PoseSampler(
-        base.generator, base.beta, base.alpha, model.digest, transfer, batch, device, base.limits, shots_SJ2
-    )
+    facts = ModelFacts(model.digest, base.limits, shots_SJ2)
+    return PoseSampler(base.generator, base.beta, base.alpha, transfer, batch, device, facts)
 
 
 def attributions(uri: str) -> list[str]:
-    """Whose data the model at ``uri`` and its base learned from, as their cards say; empty where they do not.
+    """Owners and licences of the data that the model at ``uri`` and its base were trained on, as their cards say.
 
     Raises:
         WeightsError: the model or its base is missing or damaged.
@@ -121,9 +120,9 @@ def attributions(uri: str) -> list[str]:
 
 
 def copy_model(uri: str, store: Store) -> str:
-    """Copy a model to ``store`` so that it needs nothing else: an adapted one takes its base along.
+    """Copy a model to ``store`` so that it is self-contained: an adapted one takes its base along.
 
-    A whole copy of the same model is left as it is; one that was cut short or damaged is made whole.
+    A complete copy of the same model is left as it is; an incomplete or damaged one is completed.
 
     Args:
         uri: a pretrained or an adapted model, or ``builtin:coco``.
@@ -133,7 +132,7 @@ def copy_model(uri: str, store: Store) -> str:
         The digest, which is that of the original.
 
     Raises:
-        WeightsError: the model or its base is missing, damaged or another one, or ``store`` holds another model.
+        WeightsError: the model or its base is missing, damaged or a different one, or ``store`` holds another model.
     """
     model = read_model(uri)
     if _is_whole_copy(store, model, uri):
@@ -164,7 +163,7 @@ def _is_whole_copy(store: Store, model: Model, uri: str) -> bool:
 
 
 def _base_uri(model: Model, uri: str) -> str:
-    """Address of an adapted model's base; a plain path starts at the model's own folder."""
+    """Address of an adapted model's base; a plain path is relative to the model's own folder."""
     base = model.card["base"]
     if ":" in base or base.startswith("/"):
         return base
@@ -185,7 +184,7 @@ def _build(model: Model, uri: str) -> Pretrained:
         load_into(part, model.tensors, name, uri)
     alpha = Alpha(**config["alpha"])
     try:
-        source = model.tensors["source.mean"], model.tensors["source.covariance"]
+        source = model.tensors["source.mean"].numpy(), model.tensors["source.covariance"].numpy()
         limits = PoseLimits.from_tensors(model.tensors, alpha.skeleton)
     except KeyError as error:
         hint = "it is of an earlier version: pretrain again in a new folder"

@@ -1,6 +1,6 @@
-"""Models on storage: one safetensors file under the hash of its content, and ``model.json`` that points to it.
+"""Models on storage: one safetensors file named by the hash of its content, and ``model.json`` that points to it.
 
-The JSON is written last and in one piece, so that a reader sees the old model or the new one, never half of each.
+The JSON is written last and in one piece, so a reader sees the old model or the new one, never a mix of both.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ HEAD_KEYS = ("kind", "digest", "tensors", "sha256", "config", "card")
 
 @dataclass(frozen=True)
 class Model:
-    """What a folder of weights holds.
+    """The content of a model's folder.
 
     Attributes:
         kind: "generator" (with its discriminator and beta) or "adapted".
-        config: what is needed to build the networks.
+        config: the arguments that build the networks.
         tensors: weights by name.
-        card: what a person wants to know: data, licence, training, quality. Not part of the digest.
+        card: information for people: data, licence, training, quality. Not part of the digest.
         digest: SHA-256 over kind, config and tensors.
     """
 
@@ -43,7 +43,11 @@ class Model:
 
 
 def resolve(uri: str) -> str:
-    """Folder of a model; ``builtin:NAME`` is one that the package ships."""
+    """Folder of a model; ``builtin:NAME`` is a model shipped with the package.
+
+    Raises:
+        ConfigError: no such shipped model.
+    """
     if not uri.startswith("builtin:"):
         return uri
     name = uri.removeprefix("builtin:")
@@ -55,7 +59,11 @@ def resolve(uri: str) -> str:
 
 
 def write_model(uri: str, kind: str, config: dict, tensors: dict[str, torch.Tensor], card: dict) -> str:
-    """Put a model at the folder ``uri``; returns its digest."""
+    """Write a model to the folder ``uri``.
+
+    Returns:
+        Its digest.
+    """
     data = save({name: t.detach().cpu().contiguous() for name, t in sorted(tensors.items())})
     sha = hashlib.sha256(data).hexdigest()
     digest = _digest(kind, config, sha)
@@ -73,18 +81,23 @@ def read_model(uri: str, kind: str | None = None, patience_s: float = PATIENCE_S
     """Read and check the model at ``uri``.
 
     Args:
-        kind: the kind that the caller needs, None for any.
-        patience_s: how long a storage server that is away is asked again.
+        uri: its folder, or ``builtin:NAME``.
+        kind: the kind that the caller needs; None for any.
+        patience_s: how long to retry while a storage server is unreachable.
 
     Raises:
-        WeightsError: none there, damaged, of another kind, or of a newer format.
+        WeightsError: there is none, or it is damaged, of another kind, or of a newer format.
     """
     head, data = _read(uri, kind, patience_s)
     return Model(head["kind"], head["config"], load_tensors(data, uri), head["card"], head["digest"])
 
 
 def copy_weights(uri: str, store: Store, card: dict) -> str:
-    """Put the model at ``uri`` under ``store`` byte by byte, with another card; returns its digest."""
+    """Copy the model at ``uri`` to ``store`` byte by byte, with another card.
+
+    Returns:
+        Its digest.
+    """
     head, data = _read(uri)
     store.put(head["tensors"], data)
     store.put("model.json", _text({**head, "card": card}))
@@ -92,7 +105,7 @@ def copy_weights(uri: str, store: Store, card: dict) -> str:
 
 
 def _read(uri: str, kind: str | None = None, patience_s: float = PATIENCE_S) -> tuple[dict, bytes]:
-    """The checked head of the model at ``uri`` and its tensors' bytes."""
+    """The checked ``model.json`` of the model at ``uri``, and the bytes of its tensors."""
     store = open_store(resolve(uri), patience_s)
     head = _head(store)
     if head is None:
@@ -108,7 +121,7 @@ def _read(uri: str, kind: str | None = None, patience_s: float = PATIENCE_S) -> 
     try:
         data = store.get(head["tensors"])
     except MissingKeyError as error:
-        if _head(store) != head:  # another model was put in its place meanwhile
+        if _head(store) != head:  # it was replaced by another model meanwhile
             return _read(uri, kind, patience_s)
         raise WeightsError(uri, f"{head['tensors']} is missing", "copy the folder again") from error
     if hashlib.sha256(data).hexdigest() != head["sha256"]:
@@ -125,7 +138,7 @@ def load_tensors(data: bytes, where: str) -> dict[str, torch.Tensor]:
     try:
         return load(data)
     except SafetensorError as error:
-        raise WeightsError(where, f"no safetensors file: {error}", "copy it again") from error
+        raise WeightsError(where, f"not a safetensors file: {error}", "copy it again") from error
 
 
 def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], prefix: str, where: str) -> None:

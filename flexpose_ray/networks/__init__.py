@@ -1,1 +1,1 @@
-"""Generator, discriminator, beta and what stands between them. Arrays are named as in `flexpose_ray.pose`."""
+"""Generator, discriminator, beta, tau and the sampler made of them. Arrays are named as in `flexpose_ray.pose`."""

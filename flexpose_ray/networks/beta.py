@@ -1,4 +1,4 @@
-"""beta: skeleton images to keypoints. A small U-Net reads one heatmap a joint, and a soft-argmax its position."""
+"""beta: skeleton images to keypoints. A small U-Net gives one heatmap per joint, and a soft-argmax its position."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Beta(nn.Module):
 
     Args:
         joints: number of joints J.
-        channels: image channels.
-        width: feature channels at half the image's resolution; twice and four times that below.
+        channels: number of image channels.
+        width: feature channels at half the image's resolution; twice and four times as many below.
     """
 
     def __init__(self, joints: int = 15, channels: int = 3, width: int = 24):
@@ -42,16 +42,16 @@ class Beta(nn.Module):
         return [at2, at4, self.down8(at4)]
 
     def forward(self, images_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Read poses off images.
+        """Read poses from images (N, C, H, W).
 
         Returns:
             keypoints_NJ2: crop units.
-            confidence_NJ: in [0, 1]; 1 for a heatmap in one point, 1/e for a spread of 1/16 of the canvas.
+            confidence_NJ: in [0, 1]; 1 for a heatmap that is a single point, 1/e for a spread of 1/16 of the canvas.
         """
         return read_heatmaps(self.heatmaps(images_NCHW))
 
     def heatmaps(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """One heatmap a joint, (N, J, H/2, W/2) float32, before the softmax."""
+        """One heatmap per joint, (N, J, H/2, W/2) float32, before the softmax."""
         at2, at4, at8 = self.features(images_NCHW)
         x = self.up8(upsample(self.bottom(at8)) + at8)
         x = self.up4(upsample(x)) + at4
@@ -66,8 +66,8 @@ def read_heatmaps(heat_NJHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     x_W = (torch.arange(w, device=heat_NJHW.device, dtype=torch.float32) + 0.5) / w
     y_H = (torch.arange(h, device=heat_NJHW.device, dtype=torch.float32) + 0.5) / h
     across_NJW, down_NJH = mass_NJHW.sum(2), mass_NJHW.sum(3)
-    # Products of elements, which autocast leaves in float32; and about the mean, since the difference of E[x^2] and
-    # E[x]^2 would leave the confidence of sharp heatmaps three digits.
+    # Elementwise products, because autocast leaves them in float32; and variance about the mean, because
+    # E[x^2] - E[x]^2 would leave only three digits of the confidence of sharp heatmaps.
     x_NJ, y_NJ = (across_NJW * x_W).sum(2), (down_NJH * y_H).sum(2)
     across_variance_NJ = (across_NJW * (x_W - x_NJ[..., None]).square()).sum(2)
     variance_NJ = across_variance_NJ + (down_NJH * (y_H - y_NJ[..., None]).square()).sum(2)

@@ -1,4 +1,4 @@
-"""Poses of a generator, drawn to the shots: where they are mixed in, and the moments that the result is to have."""
+"""Blend a generator's poses with the shots: mix shots in and correct mean and covariance."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from torch import nn
 
 from flexpose_ray.pose.geometry import mirrored
 
-NUMBERS = 5  # normal numbers a pose takes, beside its latent
+NUMBERS = 5  # normal numbers per pose, beside its latent
 
 
 class Blend(nn.Module):
-    """What is done to the poses that beta reads off g_t(z).
+    """Map from the poses that beta reads from g_t(z) to the poses of the data set.
 
-    A share of ``prior`` of them stay what they are: the generator knows poses that a dozen shots do not show. The
-    others become pose-mixup of two shots (paper eq. 7), mirrored or not, plus their own way from the mean pose under
-    the linear map ``own_DD``; a shot is chosen by its weight. Most mixtures are near one of the two: ratios that are
-    uniform, as in the paper, would leave a third of the shots' variance out. An affine map, the same for all, then
-    brings mean and covariance nearer to what is known of the target's.
+    A share ``prior`` of the poses stays unchanged: the generator knows poses that a dozen shots do not show. Each of
+    the others becomes a pose-mixup of two shots (paper eq. 7), mirrored or not, plus its own offset from the mean pose
+    under the linear map ``own_DD``; shots are chosen by weight. Most mixtures are close to one of the two shots,
+    because uniform ratios, as in the paper, would lose a third of the shots' variance. Finally one affine map for all
+    poses brings mean and covariance closer to the estimate of the target's.
 
     Args:
         shots: number of shots.
-        joints: of the skeleton.
+        joints: number of joints of the skeleton.
         prior: share of poses that stay, 0 to 1.
         mirror: whether the target shows left and right alike.
     """
@@ -43,8 +43,9 @@ class Blend(nn.Module):
         """Blended poses (N, J, 2), crop units, float32.
 
         Args:
-            poses_NJ2: of the generator.
-            numbers_NK: standard normal, NUMBERS a pose: they choose the shots, their ratio, the side, and who stays.
+            poses_NJ2: poses of the generator, crop units.
+            numbers_NK: standard normal, NUMBERS a pose: they choose the shots, their ratio, the side, and which poses
+                stay.
         """
         mixed_NJ2 = self.mixed(poses_NJ2, numbers_NK).flatten(1)
         return (mixed_NJ2 @ self.map_DD + self.shift_D).view_as(poses_NJ2)
@@ -64,11 +65,11 @@ class Blend(nn.Module):
         return torch.where((stay_N < self.config["prior"])[:, None, None], poses_NJ2, drawn_NJ2)
 
     def _two_shots(self, first_N: torch.Tensor, second_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two different shots for every pair of uniform numbers, by their weights."""
+        """Indices of two different shots for every pair of uniform numbers, by the shots' weights."""
         end_S, last = self.weight_S.cumsum(0), len(self.weight_S) - 1
         one_N = (first_N[:, None] * end_S[-1] >= end_S).sum(1).clamp(max=last)
         weight_N, end_N = self.weight_S[one_N], end_S[one_N]
-        at_N = second_N * (end_S[-1] - weight_N)  # the first shot's part of the line is left out
+        at_N = second_N * (end_S[-1] - weight_N)  # skip the first shot's interval
         at_N = torch.where(at_N >= end_N - weight_N, at_N + weight_N, at_N)
         other_N = (at_N[:, None] >= end_S).sum(1).clamp(max=last)
-        return one_N, torch.where(other_N == one_N, (one_N + 1) % (last + 1), other_N)  # rounding at an edge
+        return one_N, torch.where(other_N == one_N, (one_N + 1) % (last + 1), other_N)  # rounding at an interval's end

@@ -1,4 +1,4 @@
-"""The discriminator: StyleGAN2's residual network, pooling before its second convolution."""
+"""The discriminator: StyleGAN2's residual network, with pooling before each block's second convolution."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import nn
 from flexpose_ray.networks.generator import channels_at
 from flexpose_ray.networks.ops import LRELU_GAIN, Conv, Linear, lrelu
 
-GROUP = 4  # images whose spread one statistic of `batch_spread` sums up
+GROUP = 4  # images per statistic of `batch_spread`
 
 
 def batch_spread(x_NCHW: torch.Tensor) -> torch.Tensor:
-    """Append one channel with the standard deviation over groups of neighbouring images (Karras et al., 2018).
+    """Append one channel: the standard deviation over groups of neighbouring images (Karras et al., 2018).
 
-    Groups never reach across a worker's share of the batch when that is a multiple of the group size.
+    Groups stay within a worker's share of the batch when that share is a multiple of the group size.
     """
     n, c, h, w = x_NCHW.shape
     group = math.gcd(n, GROUP)
@@ -43,10 +43,10 @@ class Block(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Skeleton images (N, C, H, W) to logits (N,), high for real ones.
+    """Skeleton images (N, C, H, W) to logits (N,), high for real images.
 
     Args:
-        size, channels: of the images, as of the generator.
+        size, channels: of the images, as in the generator.
         base, most: feature channels are ``min(most, base / resolution)``.
     """
 

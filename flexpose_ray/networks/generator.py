@@ -1,6 +1,6 @@
-"""The pose generator g = synthesis(A(f(z))) of the paper's section 3.2: a StyleGAN2 without noise inputs.
+"""The pose generator g = phi(A(f(z))) of the paper's section 3.2: a StyleGAN2 without noise inputs.
 
-Skeleton images have no texture for noise to explain, and without it an image depends on its latent alone.
+Skeleton images have no texture for noise to explain, and without noise an image depends on its latent alone.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ class Mapping(nn.Module):
 class Generator(nn.Module):
     """Latents to skeleton images.
 
-    The convolutions are the style layers, counted from 1, coarse to fine: layer 1 at 4x4, then two a resolution, so
-    that layer 3 is the second convolution of 8x8. The first of a resolution works before its upsampling, at a quarter
-    of the cost. Each resolution also has an output layer with a style of its own.
+    The convolutions are the style layers, counted from 1, coarse to fine: layer 1 at 4x4, then two per resolution, so
+    layer 3 is the second convolution of 8x8. The first layer of a resolution runs before the upsampling, at a quarter
+    of the cost. Each resolution also has an output layer with its own style.
 
     Args:
         size: side of the image, a power of two from 8 to 256.
-        channels: image channels, 3 (one colour a limb) or 1.
+        channels: image channels, 3 (one colour per limb) or 1.
         z_size, w_size: sizes of latent and intermediate latent.
         depth: layers of the mapping network.
         base, most: feature channels are ``min(most, base / resolution)``.
 
     Raises:
-        ConfigError: for a size that is not such a power of two.
+        ConfigError: ``size`` is not such a power of two.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Generator(nn.Module):
         return len(self.convs)
 
     def styles(self, w_ND: torch.Tensor) -> list[torch.Tensor]:
-        """delta = A(f(z)): the style code of every style layer, one tensor (N, C_l) a layer, layer 1 first."""
+        """delta = A(f(z)): the style codes, one tensor (N, C_l) per style layer, layer 1 first."""
         return [affine(w_ND) for affine in self.affines]
 
     def synthesis(self, styles: list[torch.Tensor], w_ND: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""Layers of StyleGAN2 (Karras et al., 2020) in plain PyTorch, in the forms that run fast without a compiled extension.
+"""Layers of StyleGAN2 (Karras et al., 2020) in plain PyTorch, in forms that are fast without a compiled extension.
 
-Modulation scales the input and demodulation scales the output of one ordinary convolution, which is the grouped
-convolution of the paper with its factors moved; upsampling follows the convolution, downsampling precedes it.
+Modulation scales the input and demodulation the output of one ordinary convolution, which equals the grouped
+convolution of the paper; upsampling follows the convolution, downsampling precedes it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LRELU_GAIN = math.sqrt(2)  # keeps the variance through a leaky ReLU of slope 0.
 
 
 def lrelu(x: torch.Tensor) -> torch.Tensor:
-    """Leaky ReLU of slope 0.2; the layer before it applies LRELU_GAIN, where it costs nothing."""
+    """Leaky ReLU of slope 0.2; the layer before it applies LRELU_GAIN, where the factor is free."""
     return F.leaky_relu(x, 0.2)
 
 
@@ -53,11 +53,11 @@ class Conv(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """Convolution whose input channels are scaled by a style and whose output is brought back to unit variance.
+    """Convolution whose input channels are scaled by a style and whose output is normalised to unit variance.
 
     Args:
         gain: factor on the output, bias included.
-        demodulate: divide by the norm that style and weights give every output channel.
+        demodulate: divide every output channel by the norm of its modulated weights.
     """
 
     def __init__(self, n_in: int, n_out: int, kernel: int = 3, gain: float = LRELU_GAIN, demodulate: bool = True):
@@ -66,7 +66,7 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_out))
         self.scale, self.gain, self.padding = 1 / math.sqrt(n_in * kernel**2), gain, kernel // 2
         self.demodulate = demodulate
-        if not demodulate:  # which would take a factor on the weights out again
+        if not demodulate:  # demodulation would cancel a factor on the weights
             self.scale *= gain
 
     def forward(self, x_NCHW: torch.Tensor, style_NC: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Gamma: the feature extractor behind the perceptual loss (paper eq. 5).
 
-Each is a function from images (N, C, H, W) in [-1, 1] to a list of feature tensors, first axis N. The paper takes
-VGG-16; without its weights, networks trained on the source's skeletons know more of skeletons than of photographs.
+Gamma is a function from images (N, C, H, W) in [-1, 1] to a list of feature tensors, first axis N. The paper uses
+VGG-16. The built-in alternatives were trained on the source's skeleton images and need no other weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512
 
 
 def make_gamma(name: str, beta: Beta, discriminator: Discriminator) -> Gamma:
-    """Gamma by name.
+    """Make the feature extractor that ``name`` stands for.
 
     Args:
         name: "beta" or "discriminator" (their feature maps), "keypoints" (beta's output), "pixels", or a local file
@@ -44,7 +44,7 @@ def make_gamma(name: str, beta: Beta, discriminator: Discriminator) -> Gamma:
     if name == "pixels":
         return lambda images: [images]
     if not Path(name).is_file():
-        raise ConfigError("gamma", f"{name!r} is no file", f"choose {', '.join(BUILT_IN)} or a VGG-16 weights file")
+        raise ConfigError("gamma", f"{name!r} is not a file", f"choose {', '.join(BUILT_IN)} or a VGG-16 weights file")
     return Vgg16(Path(name))
 
 

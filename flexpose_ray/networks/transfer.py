@@ -1,5 +1,5 @@
-"""tau: what adaptation leaves: linear maps U_l behind the affines of chosen style layers, or one U before them, and
-what is done to the poses that are read off the images."""
+"""tau, the result of adaptation: linear maps U_l after the affines of chosen style layers, or one U before them, and
+a blend of the poses that beta reads."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from flexpose_ray.errors import ConfigError
 from flexpose_ray.networks.blend import NUMBERS, Blend
 from flexpose_ray.networks.generator import Generator
 
-W = "w"  # the layer set that stands for one map on w
-NONE = "none"  # that of no map: the generator stays as it is
+W = "w"  # layer set: one map on w
+NONE = "none"  # layer set: no map, the generator stays as it is
 
 
 def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple[int, ...] | str:
-    """Sorted layer numbers, ``"all"`` filled in; ``"w"`` and ``"none"`` as they are.
+    """Sorted layer numbers, with ``"all"`` spelled out; ``"w"`` and ``"none"`` as they are.
 
     Raises:
-        ConfigError: no layer, one outside 1 to ``n_layers``, or another word than "all".
+        ConfigError: no layer, a layer outside 1 to ``n_layers``, or an unknown word.
     """
     if layers in (W, NONE):
         return layers
@@ -36,15 +36,15 @@ def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple
 class Transfer(nn.Module):
     """tau = diag(I, .., U_l, .., I) on style codes (paper eq. 4 and 6), identity at the start.
 
-    With the layer set "w" it is one U on w, before the affines: the same map for every layer, so that the layers go on
+    With the layer set "w" it is one U on w, before the affines: the same map for every layer, so the layers keep
     agreeing with each other. It has fewer parameters than three U_l and leaves images cleaner than five.
 
     Args:
         widths: size C_l of every layer's style code, layer 1 first.
         w_size: size of w.
         layers: the layers l with a U_l, counted from 1; or "w", or "none".
-        bias: add a shift to each U, as affine maps have; False is the paper's form.
-        blend: what is done to the poses, as arguments of :class:`Blend`; None leaves them as they are.
+        bias: add a shift to each U; False is the paper's form.
+        blend: arguments of the :class:`Blend` of the poses; None leaves poses as they are.
     """
 
     def __init__(
@@ -78,18 +78,19 @@ class Transfer(nn.Module):
         return Transfer(widths, generator.config["w_size"], layers, bias, blend)
 
     def set_blend(self, blend: Blend) -> None:
-        """Do this to the poses from now on."""
+        """Blend the poses from now on."""
         self.blend = blend
         self.config["blend"] = blend.config
 
     @property
     def numbers(self) -> int:
-        """Normal numbers that a pose takes beside its latent."""
+        """Normal numbers per pose beside its latent."""
         return NUMBERS if self.blend is not None else 0
 
     def latent(self, w_ND: torch.Tensor) -> torch.Tensor:
-        """w as the affines shall see it."""
+        """tau on w: what the affines receive."""
         return self.maps[W](w_ND) if W in self.maps else w_ND
 
     def forward(self, styles: list[torch.Tensor]) -> list[torch.Tensor]:
+        """tau on the style codes, layer 1 first."""
         return [self.maps[str(l)](s) if str(l) in self.maps else s for l, s in enumerate(styles, start=1)]

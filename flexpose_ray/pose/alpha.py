@@ -1,9 +1,9 @@
-"""alpha: keypoints to skeleton images, in torch (any device) and in OpenCV, from one definition.
+"""alpha: keypoints to skeleton images, in torch (any device) and in OpenCV, by one definition.
 
-A pixel takes, in every colour channel, the brightest limb there: ``max over limbs of profile(distance) * colour``,
-where the distance runs from the pixel's centre to the limb's line segment and the profile is
+Each colour channel of a pixel takes the brightest limb there: ``max over limbs of profile(distance) * colour``. The
+distance is that of the pixel's centre from the limb's line segment, and the profile is
 
-    gaussian  exp(-d^2 / (2 w^2)), zero from 3 w on    soft and thick; training wants it
+    gaussian  exp(-d^2 / (2 w^2)), zero from 3 w on    soft and thick, for training
     line      clip(w - d + 1/2 pixel, 0, 1 pixel)      a stick of half width w, anti-aliased
 
 with the width w in crop units. Images are float in [-1, 1], or uint8 in [0, 255].
@@ -59,7 +59,7 @@ class Alpha:
 
     @property
     def config(self) -> dict:
-        """The arguments that make this Alpha again."""
+        """The arguments that construct this Alpha again."""
         return asdict(self)
 
     @property
@@ -76,7 +76,7 @@ class Alpha:
         """Draw poses on their own device, differentiable in the keypoints.
 
         Args:
-            keypoints_NJ2: crop units; joints off the canvas are drawn as far as they reach onto it.
+            keypoints_NJ2: crop units; joints may lie outside of the canvas, which then cuts their limbs.
 
         Returns:
             images_NCHW, float32 in [-1, 1], channels_last.
@@ -100,7 +100,7 @@ class Alpha:
         return (torch.stack(planes, 1) * 2 - 1).contiguous(memory_format=torch.channels_last)
 
     def draw_cv(self, keypoints_J2: np.ndarray) -> np.ndarray:
-        """Draw one pose with OpenCV and numpy, limb by limb where it reaches: uint8 (H, W, C) in [0, 255], RGB."""
+        """Draw one pose with OpenCV and numpy, each limb within its own box only: uint8 (H, W, C) in [0, 255], RGB."""
         canvas = np.zeros((self.size, self.size, self.channels), np.float32)
         reach = self.width * REACH if self.profile == "gaussian" else self.width + 0.5 / self.size
         for (a, b), color_C in zip(self.skeleton.limbs, self.colors_LC, strict=True):

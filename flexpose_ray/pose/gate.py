@@ -1,7 +1,7 @@
 """The gate: which generated poses are plausible, new within their shard, and no copies of the shots.
 
-A pose is held against what the source's poses look like, limb by limb and joint by joint, against its own drawing, and
-against other poses. Nothing here knows of files or of what becomes of a rejected pose.
+It compares a pose with the limits of the source's poses (lengths of limbs, angles between them), with what beta reads
+off its drawing, and with other poses. It knows neither files nor what becomes of a rejected pose.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import torch
 
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.distance import joint_distance, nearest_distance
-from flexpose_ray.pose.duplicates import duplicates
 from flexpose_ray.pose.limits import PoseLimits
 
 REASONS = ("confidence", "limbs", "angles", "round_trip", "duplicate", "copy")
@@ -29,12 +28,12 @@ class GateSettings:
     """How strict the gate is.
 
     Attributes:
-        mode: "off" computes nothing, "warn" counts, "drop" has rejected poses replaced.
-        confidence: least mean confidence of a pose's joints, 0 to 1; 0 lets all pass.
+        mode: "off" computes nothing, "warn" counts rejected poses, "drop" has them replaced.
+        confidence: least mean confidence of a pose's joints, 0 to 1; at 0 every pose passes.
         margin: how far joints may be off before a limb's length or an angle counts as outside the source's limits,
             crop units.
         round_trip: greatest mean joint distance between a pose and beta's reading of its drawing, crop units; None
-            leaves it out.
+            skips this check.
         duplicate: mean joint distance to an earlier pose of the shard under which a pose is a duplicate, crop units.
         shot_copy: mean joint distance to the nearest shot under which a pose is a copy, crop units.
     """
@@ -49,7 +48,7 @@ class GateSettings:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate found.
+    """The gate's result for some poses.
 
     Attributes:
         reason_N: int8, -1 for a pose that passes, else the index in REASONS of the first reason against it.
@@ -70,13 +69,13 @@ class Verdict:
 
 
 class Gate:
-    """Judges poses; the same poses get the same verdict in every process.
+    """Checks poses; the same poses get the same verdict in every process.
 
     Args:
         alpha: how skeletons are drawn, for the round trip; its skeleton is the poses'.
-        limits: what the source's poses look like.
-        shots_SJ2: the target's annotated poses, crop units; they widen the limits, and may not be copied. None where
-            the poses are to be like the source.
+        limits: those of the source's poses.
+        shots_SJ2: the target's annotated poses, crop units; they widen the limits and must not be copied. None where
+            the poses should be like the source's.
         settings: how strict.
         read: beta in batches of one fixed shape, ``read(images_NCHW) -> (keypoints_NJ2, confidence_NJ)``.
     """
@@ -88,19 +87,20 @@ class Gate:
         self.limits = limits if shots_SJ2 is None else limits.widened(shots_SJ2)
 
     def judge(self, keypoints_NJ2: np.ndarray, confidence_NJ: np.ndarray, kept_MJ2: np.ndarray) -> Verdict:
-        """Say of every pose whether it passes.
+        """Decide for every pose whether it passes.
 
         Args:
             keypoints_NJ2: poses of one shard, crop units, in the order of their addresses.
             confidence_NJ: beta's, in [0, 1].
-            kept_MJ2: poses of the same shard that passed in earlier calls; duplicates are looked for among them and
-                within the call, where the earlier pose stays.
+            kept_MJ2: poses of the same shard that passed in earlier calls; a pose may be a duplicate of these or
+                of an earlier one in this call.
         """
         n, s = len(keypoints_NJ2), self.settings
         nearest_N = np.full(n, np.nan, np.float32)
         reason_N = np.full(n, -1, np.int8)
         if s.mode == "off" or not n:
             return Verdict(reason_N, nearest_N)
+        from flexpose_ray.pose.duplicates import duplicates  # here: actors that judge nothing need not load scipy
 
         def reject(name: str, bad_N: np.ndarray) -> None:
             reason_N[bad_N & (reason_N < 0)] = REASONS.index(name)
@@ -117,7 +117,7 @@ class Gate:
         if self.shots_SJ2 is not None:
             nearest_N = nearest_distance(keypoints_NJ2, self.shots_SJ2).astype(np.float32)
         copy_N = nearest_N < s.shot_copy
-        passes_N = (reason_N < 0) & ~copy_N  # a copy is no original of which others were duplicates
+        passes_N = (reason_N < 0) & ~copy_N  # nothing is a duplicate of a copy, which is itself rejected
         reject("duplicate", duplicates(keypoints_NJ2, kept_MJ2, s.duplicate, reason_N < 0, passes_N))
         reject("copy", copy_N)
         return Verdict(reason_N, nearest_N)

@@ -9,7 +9,7 @@ import numpy as np
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.skeleton import Skeleton
 
-if TYPE_CHECKING:  # tensors bring their own methods, and arrays shall not wait for torch
+if TYPE_CHECKING:  # importing torch takes seconds, and arrays do not need it
     import torch
 
 CROP_FILL = 0.8  # the longer side of a pose's bounding box, as a share of the canvas
@@ -24,10 +24,10 @@ def crop(pixels_NJ2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         keypoints_NJ2: float32 in crop units.
-        crop_N3: float32 rows (scale, offset_x, offset_y) with ``pixels = keypoints * scale + offset``.
+        crop_N3: float32 rows (scale, offset_x, offset_y) such that ``pixels = keypoints * scale + offset``.
 
     Raises:
-        DataError: a pose has all its joints in one point, so that it has no size.
+        DataError: a pose has all joints in one point and so no size.
     """
     pixels_NJ2 = np.asarray(pixels_NJ2, np.float64)
     low_N2, high_N2 = pixels_NJ2.min(1), pixels_NJ2.max(1)
@@ -55,8 +55,8 @@ def project(
 
     Args:
         world_NJ3: joints in any length unit, y up.
-        yaw_N: the camera's way around the pose, radians; at 0 it stands on the positive z side, at pi / 2 on the
-            positive x side.
+        yaw_N: the camera's angle around the pose, radians: at 0 it stands on the positive z side, at pi / 2 on
+            the positive x side.
         pitch_N: how far it looks down, radians.
         distance_N: camera to the middle of the joints, in the unit of ``world_NJ3``.
         focal_px: focal length in pixels; it only sets the unit of the result.
@@ -94,7 +94,7 @@ def mirrored(poses_NJ2: torch.Tensor, flip_J: torch.Tensor) -> torch.Tensor:
 
 
 def with_mirrored(keypoints_NJ2: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Poses and after them their mirror images: (2N, J, 2)."""
+    """Poses followed by their mirror images: (2N, J, 2)."""
     return np.concatenate([keypoints_NJ2, flip(keypoints_NJ2, skeleton)])
 
 

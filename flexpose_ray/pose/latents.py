@@ -1,4 +1,4 @@
-"""Latents by address: z_i depends on (seed, i) alone, so any machine draws the same one in any order."""
+"""Latents by address: z_i depends on (seed, i) alone, so every machine draws the same one, in any order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def latents(seed: int, indices_N: np.ndarray, size: int) -> np.ndarray:
-    """Standard normal latents of the samples at ``indices_N``.
+    """Draw the standard normal latents of the samples at ``indices_N``.
 
     Args:
         seed: key of the Philox counter generator, 0 to 2^64 - 1.

@@ -1,4 +1,4 @@
-"""What poses of a source look like: how long limbs are, and at which angles they meet."""
+"""Limits of a source's poses: how long limbs are, and at which angles they meet."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import torch
 from flexpose_ray.pose.geometry import with_mirrored
 from flexpose_ray.pose.skeleton import Skeleton
 
-RARE = 0.01  # share of the source's poses that lie outside of its limits of length, and as many outside of the angles'
+RARE = 0.01  # share of the source's poses outside of the limits of length; as many are outside of those of angles
 BINS = 72  # of 5 degrees
-SHORT = 0.15  # of the pose's scale; a limb below that length points nowhere in particular, its angles teach nothing
-FIXED = 0.99  # share in one bin from which on an angle is a definition (a neck between the shoulders) and no limit
-SMOOTH = (1, 2, 3, 2, 1)  # over bins, so that a small source has no gaps by chance
+SHORT = 0.15  # of the pose's scale; the direction of a shorter limb, and so its angles, mean nothing
+FIXED = 0.99  # share in one bin above which an angle is a definition (a neck between shoulders), not a limit
+SMOOTH = (1, 2, 3, 2, 1)  # weights of neighbouring bins, against chance gaps of a small source
 TINY = 1e-9
-MOST = 100_000  # source poses that are looked at
-SPREAD = 1.0  # room around the shots' lengths, in standard deviations of theirs
+MOST = 100_000  # source poses that are measured
+SPREAD = 1.0  # room around the shots' lengths, in their standard deviations
 ROOM = 0.35  # room around a shot's angles, radians
 
 
@@ -29,10 +29,10 @@ class PoseLimits:
 
     Attributes:
         skeleton: of the poses.
-        lengths_F2: float32, least and greatest length of every limb as a share of the pose's scale, and in the last row
-            of that scale itself in crop units.
-        angles_PB: bool, for every pair of limbs with a joint in common the angles that occur, in bins of 5 degrees, the
-            first one around 0.
+        lengths_F2: float32, least and greatest length of every limb as a share of the pose's scale; the last row is
+            for that scale itself, in crop units. F is L + 1 here.
+        angles_PB: bool, which angles occur, for each of the P pairs of limbs with a common joint, in B bins of 5
+            degrees, the first one around 0.
     """
 
     skeleton: Skeleton
@@ -41,7 +41,7 @@ class PoseLimits:
 
     @classmethod
     def of(cls, poses_NJ2: np.ndarray, skeleton: Skeleton) -> PoseLimits:
-        """Limits that all but a rare pose keep.
+        """The limits that all but rare poses keep.
 
         Args:
             poses_NJ2: source poses, crop units; they count together with their mirror images.
@@ -57,7 +57,7 @@ class PoseLimits:
         return cls(skeleton, lengths_F2.astype(np.float32), rarity_PB > np.quantile(rarity_NP.min(1), RARE))
 
     def widened(self, shots_SJ2: np.ndarray) -> PoseLimits:
-        """Limits that keep the target's shots too, with room around them: shots are evidence that such limbs exist.
+        """These limits, widened so that the target's shots keep them too, with room around the shots.
 
         Args:
             shots_SJ2: annotated poses, crop units; they count together with their mirror images.
@@ -69,33 +69,33 @@ class PoseLimits:
         near_PB = np.zeros_like(self.angles_PB)
         rows_S, pairs_S = np.nonzero(seen.clear_NP)
         near_PB[pairs_S, seen.bins_NP[rows_S, pairs_S]] = True
-        near_PB = _way_to_open(near_PB) <= ROOM
+        near_PB = _radians_to_allowed(near_PB) <= ROOM
         lengths_F2 = np.stack([low_F, high_F], 1).astype(np.float32)
         return PoseLimits(self.skeleton, lengths_F2, self.angles_PB | near_PB)
 
     def broken(self, poses_NJ2: np.ndarray, margin: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """Which poses have a limb, and which an angle, outside of the limits: two bool (N,).
+        """Find the poses with a limb, and those with an angle, outside of the limits: two bool (N,).
 
         Args:
             poses_NJ2: crop units; one that is not finite breaks all limits.
-            margin: how far joints may be off, crop units: a length outside by no more passes, and an angle that such
-                steps of the limbs' ends would turn into the limits. Shorter limbs are thus allowed more.
+            margin: how far joints may be off, crop units. A length passes if it is outside by no more than that, an
+                angle if moving the limbs' ends that far turns it into the limits; so shorter limbs may turn further.
         """
         seen = _measure(poses_NJ2, self.skeleton)
         low_F, high_F = self.lengths_F2.T
         slack_NF = margin / seen.units_NF
         fits_NF = (seen.shares_NF >= low_F - slack_NF) & (seen.shares_NF <= high_F + slack_NF)
-        way_PB = _way_to_open(self.angles_PB)
+        way_PB = _radians_to_allowed(self.angles_PB)
         fits_NP = ~seen.clear_NP | (way_PB[np.arange(len(way_PB)), seen.bins_NP] <= margin * seen.turn_NP)
         return ~fits_NF.all(1), ~fits_NP.all(1)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What is to be saved; :meth:`from_tensors` takes it back."""
+        """The limits as tensors to save; :meth:`from_tensors` is the inverse."""
         return {"gate.lengths": torch.as_tensor(self.lengths_F2), "gate.angles": torch.as_tensor(self.angles_PB)}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, torch.Tensor], skeleton: Skeleton) -> PoseLimits:
-        """The limits among a model's tensors.
+        """Read the limits from a model's tensors.
 
         Raises:
             KeyError: there are none.
@@ -104,7 +104,7 @@ class PoseLimits:
 
 
 def limb_pairs(skeleton: Skeleton) -> np.ndarray:
-    """Every pair of limbs with a joint in common: int64 (P, 3), that joint and the limbs' other ends."""
+    """Every pair of limbs with a common joint: int64 (P, 3), that joint and the limbs' other ends."""
     found = []
     for (a, b), (c, d) in itertools.combinations(skeleton.limbs, 2):
         for joint in {a, b} & {c, d}:
@@ -113,11 +113,11 @@ def limb_pairs(skeleton: Skeleton) -> np.ndarray:
 
 
 class _Measures(NamedTuple):
-    shares_NF: np.ndarray  # limbs' lengths by the pose's scale, and the scale
-    units_NF: np.ndarray  # what these are shares of, crop units
+    shares_NF: np.ndarray  # limbs' lengths over the pose's scale, and that scale
+    units_NF: np.ndarray  # what these are shares of, in crop units
     bins_NP: np.ndarray  # of the limbs' angles
-    turn_NP: np.ndarray  # radians that the angle turns by when a limb's end moves by one crop unit, both limbs together
-    clear_NP: np.ndarray  # whether both limbs are long enough to point somewhere
+    turn_NP: np.ndarray  # radians that the angle turns by when both limbs' ends move by one crop unit
+    clear_NP: np.ndarray  # whether both limbs are long enough to have a direction
 
 
 def _measure(poses_NJ2: np.ndarray, skeleton: Skeleton) -> _Measures:
@@ -145,7 +145,7 @@ def _norm(x_NJ2: np.ndarray) -> np.ndarray:
 
 
 def _rarity(bins_N: np.ndarray) -> np.ndarray:
-    """For every bin the share of angles that lie in bins no fuller than it, float64 (BINS,)."""
+    """For every bin the share of angles in bins that are no fuller, float64 (BINS,)."""
     count_B = np.bincount(bins_N, minlength=BINS).astype(np.float64)
     reach = len(SMOOTH) // 2
     smooth_B = sum(weight * np.roll(count_B, i - reach) for i, weight in enumerate(SMOOTH))
@@ -154,8 +154,8 @@ def _rarity(bins_N: np.ndarray) -> np.ndarray:
     return (smooth_B <= smooth_B[:, None]) @ smooth_B / max(smooth_B.sum(), 1.0)
 
 
-def _way_to_open(open_PB: np.ndarray) -> np.ndarray:
-    """Radians from every bin to the nearest open one, 0 in an open one; infinite where none is."""
+def _radians_to_allowed(allowed_PB: np.ndarray) -> np.ndarray:
+    """Radians from every bin to the nearest allowed one: 0 in an allowed bin, infinite where there is none."""
     steps_B = np.minimum(np.arange(BINS), BINS - np.arange(BINS))
-    turned_PBB = np.stack([np.roll(open_PB, -bin, axis=1) for bin in range(BINS)], 1)
+    turned_PBB = np.stack([np.roll(allowed_PB, -bin, axis=1) for bin in range(BINS)], 1)
     return np.where(turned_PBB, steps_B * (2 * np.pi / BINS), np.inf).min(2)

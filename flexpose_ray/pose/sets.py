@@ -1,4 +1,4 @@
-"""A pose set in memory: keypoints with what is needed to split, label and un-crop them."""
+"""A pose set in memory: keypoints, and what is needed to split, label and un-crop them."""
 
 from __future__ import annotations
 
@@ -44,12 +44,16 @@ class PoseSet:
         self.validate()
 
     def validate(self) -> None:
-        """Raise DataError on a wrong shape, rows that do not match, or NaN."""
+        """Check shapes and values.
+
+        Raises:
+            DataError: a wrong shape, rows that do not match, or NaN.
+        """
         want = (self.skeleton.n_joints, 2)
         if self.keypoints_NJ2.ndim != 3 or self.keypoints_NJ2.shape[1:] != want:
             raise DataError(
                 "pose set",
-                f"{self.skeleton_name} wants (N, {want[0]}, 2) keypoints, found {self.keypoints_NJ2.shape}",
+                f"{self.skeleton_name} needs (N, {want[0]}, 2) keypoints, found {self.keypoints_NJ2.shape}",
                 "map your joints with --mapping",
             )
         bad = ~np.isfinite(self.keypoints_NJ2).all((1, 2))

@@ -1,4 +1,4 @@
-"""The skeletons: joints, limbs, left-right pairs, limb colours; one definition for all that draws or reads poses."""
+"""The skeletons: joints, limbs, left-right pairs and limb colours, defined once for all code."""
 
 from __future__ import annotations
 

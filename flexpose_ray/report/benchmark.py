@@ -11,10 +11,9 @@ from flexpose_ray.methods.registry import OURS
 from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.report.benchmark_plot import dots_svg
 from flexpose_ray.report.data import installed_versions
-from flexpose_ray.report.page import CSP
+from flexpose_ray.report.html import footer, page, section
 from flexpose_ray.report.plots import skeletons_svg
 from flexpose_ray.report.sections import MEANINGS
-from flexpose_ray.report.style import CSS
 from flexpose_ray.storage.base import Store, read_json
 from flexpose_ray.storage.open import open_store
 
@@ -28,53 +27,53 @@ table.methods tr.reference td { color: var(--muted); } table.methods td.failed {
 """
 MORE_MEANINGS = {
     "plausible": "Share of poses whose limbs and angles keep within the limits of the source and the shots.",
-    "seconds": "Of learning, on one core where no GPU is.",
+    "seconds": "Time to train or to fit, on one core where there is no GPU.",
     "parameters": "Numbers that were trained, or fitted to the shots.",
-    "bytes": "Of the adapted model as a safetensors file, beside the generator or the source set.",
+    "bytes": "Size of the adapted model as a safetensors file, without the generator or the source set.",
     "share": "These bytes as a share of the generator's.",
 }
 
 
 def write_benchmark_report(table: dict) -> str:
-    """Write ``report.html`` into the run of :func:`engine.benchmark.run_benchmark`'s result; returns its URI."""
+    """Write ``report.html`` into the run that ``table`` is the result of; returns its URI."""
     store = open_store(table["run"])
     store.put("report.html", render_benchmark(table, store).encode())
     return f"{store.uri}/report.html"
 
 
 def render_benchmark(table: dict, store: Store) -> str:
-    """The page as text; ``store`` holds the cells, for their poses."""
+    """The page as text.
+
+    Args:
+        table: result of a benchmark.
+        store: its run, which holds the cells with their poses.
+    """
     pairs = "".join(_pair(table, pair, store, number) for number, pair in enumerate(table["pairs"]))
     meanings = MEANINGS | MORE_MEANINGS
     terms = "".join(f"<dt>{_heading(key)}</dt><dd>{escape(meanings[key])}</dd>" for key in COLUMNS)
-    versions = " · ".join(f"{escape(name)} {escape(number)}" for name, number in installed_versions().items())
-    title = escape(table["name"])
     lead = (
-        f"Every method gets the same few annotated poses of the target, {len(table['seeds'])} times others, and its "
-        "poses are held against held-out ones. The floor compares one half of the held-out videos or pictures with the "
-        "other half."
+        f"Every method gets the same few annotated poses of the target, in {len(table['seeds'])} draws, and its poses "
+        "are compared with held-out ones. The floor compares one half of the held-out poses with the other half, "
+        "split by video or picture if there are several."
     )
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">\n<style>{CSS}{MORE_CSS}</style>\n</head>\n'
-        f'<body>\n<header><p class="eyebrow">FlexPose benchmark</p>\n<h1>{title}</h1>\n<p>{lead}</p></header>\n'
-        f"{pairs}<section>\n<h2>What the columns mean</h2>\n<dl>{terms}</dl>\n</section>\n"
-        f"<footer><p>{versions}</p></footer>\n</body>\n</html>\n"
+    header = (
+        f'<header><p class="eyebrow">FlexPose benchmark</p>\n<h1>{escape(table["name"])}</h1>\n<p>{lead}</p></header>'
     )
+    columns = section("What the columns mean", "", f"<dl>{terms}</dl>")
+    return page(table["name"], [header, pairs, columns, footer(installed_versions())], MORE_CSS)
 
 
 def _pair(table: dict, pair: dict, store: Store, number: int) -> str:
     if pair["count"] is None:
-        says = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
-        return f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>No cell succeeded.</p><ul>{says}</ul>\n</section>\n"
+        notes = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
+        return f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>No cell succeeded.</p><ul>{notes}</ul>\n</section>\n"
     lead = (
         f"{pair['shots']} shots, {sides(pair)}, generator {pair['generator']}; mean ± standard deviation over "
         f"{len(table['seeds'])} draws."
     )
-    says = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
+    notes = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
     return (
-        f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>{escape(lead)}</p>\n<ul>{says}</ul>\n{_table(pair)}\n"
+        f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>{escape(lead)}</p>\n<ul>{notes}</ul>\n{_table(pair)}\n"
         f"<h3>FD, lower is better</h3>\n{_dots(pair, 'fd', number)}"
         f"<h3>Coverage, higher is better</h3>\n{_dots(pair, 'coverage', number)}<h3>First poses of every row</h3>\n"
         f'<div class="rows">{_pictures(table, pair, store, number)}</div>\n</section>\n'

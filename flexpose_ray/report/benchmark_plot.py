@@ -1,4 +1,4 @@
-"""The figure of a benchmark: a dot a row, with its spread."""
+"""The figure of a benchmark: one dot for each row, with its spread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report shows: plain arrays and dicts, each of which may be absent."""
+"""What the page of a run shows: plain arrays and dicts, each of which may be absent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ReportData:
         title: name of the run or data set.
         skeleton_name: "body_15" or "face_68".
         count: poses in the data set.
-        data_uri: where the data set lies, for the lines of code that read it.
+        data_uri: where the data set is, for the lines of code that read it.
         source_NJ2: poses of the source generator, crop units.
         adapted_NJ2: poses of the adapted generator; row i comes from the same noise as row i of ``source_NJ2``.
         target_NJ2: held-out target poses.
@@ -38,7 +38,7 @@ class ReportData:
         layers: the style layers with a map of their own, "w" for one map before all of them, "none" for no map; None
             where nothing was adapted.
         blended: whether the generator's poses are blended with the shots.
-        evaluation: result of ``engine.evaluate.evaluate``.
+        evaluation: result of ``evaluation.compare.evaluate``.
         losses: one dict a reported step, with "kimg" or "step", any number of figures ("fd", losses), and "stage"
             where there are several trainings; a figure may be missing from some of them.
         config_text: the recipe, as YAML.

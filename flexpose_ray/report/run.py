@@ -1,4 +1,4 @@
-"""The report of a run's folder."""
+"""The report of a run, from what its folder holds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from flexpose_ray.errors import ConfigError
 from flexpose_ray.models.generators import load_sampler
 from flexpose_ray.models.weights import read_model
 from flexpose_ray.report.data import ReportData
-from flexpose_ray.report.page import render_report
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.report.run_page import render_report
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store, read_json
 
 SHOWN = 1000  # poses of each set in the figures
@@ -22,7 +22,7 @@ def write_run_report(store: Store, write: bool = True) -> str:
 
     Args:
         store: the run's folder.
-        write: False draws the page and drops it.
+        write: False renders the page without writing it.
 
     Raises:
         ConfigError: the folder is no run of `flexpose pipeline`.
@@ -30,13 +30,18 @@ def write_run_report(store: Store, write: bool = True) -> str:
     """
     if not store.exists("recipe.json"):
         raise ConfigError(store.uri, "no run here (no recipe.json)", "give the folder that `flexpose pipeline` made")
-    page = render_report(_collect(store)).encode()
+    page = render_report(collect(store)).encode()
     if write:
         store.put("report.html", page)
     return f"{store.uri}/report.html"
 
 
-def _collect(store: Store) -> ReportData:
+def collect(store: Store) -> ReportData:
+    """Read what a run's folder holds; the parts that are not there yet stay empty.
+
+    Raises:
+        FlexPoseError: what the folder holds is damaged, or the adapted model's base is gone.
+    """
     recipe = read_json(store, "recipe.json")
     found: dict = {"title": recipe.get("name", store.uri), "config_text": yaml.safe_dump(recipe, sort_keys=False)}
     if store.exists("target.parquet"):
@@ -58,7 +63,7 @@ def _collect(store: Store) -> ReportData:
         found |= {"layers": transfer["layers"], "blended": "blend" in transfer}
         losses += [{"stage": "adaptation", **row} for row in model.card["history"]]
     if (manifest := newest_manifest(store.child("samples"))) is not None:
-        found |= {"count": manifest["count"], "data_uri": f"{store.uri}/samples"}
+        found |= {"count": manifest.count, "data_uri": f"{store.uri}/samples"}
     if store.exists("evaluation.json"):
         found["evaluation"] = read_json(store, "evaluation.json")
     if store.exists("timings.json"):

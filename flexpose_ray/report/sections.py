@@ -1,4 +1,4 @@
-"""The sections of the page: each takes the run and gives HTML, or nothing where the run has no such data."""
+"""The sections of a run's page: each takes the run and returns HTML, nothing where the run has no such data."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 from flexpose_ray.evaluation.compare import COLUMNS, YOURS, table_rows
 from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.report.data import ReportData
+from flexpose_ray.report.html import duration, section
 from flexpose_ray.report.plots import curve_svg, skeletons_svg, tsne_svgs
 
 TRIPLES = 12  # poses shown before and after adaptation
-TSNE_LEAST = 10  # poses of every set under which a map says nothing
+TSNE_LEAST = 10  # poses of every set; a map of fewer shows nothing
 MEANINGS = {
     "fd": "Fréchet distance of the two pose distributions: difference of mean and of covariance. Lower is better.",
-    "mmd2": "Squared maximum mean discrepancy, unbiased: about 0 for equal distributions. It does not see copies.",
-    "density": "How much the poses sit where target poses are crowded. The floor's value is the aim.",
+    "mmd2": "Squared maximum mean discrepancy, unbiased: about 0 for equal distributions. It does not detect copies.",
+    "density": "How much the poses lie where target poses are dense. The floor's value is the aim.",
     "coverage": "Share of target poses that have a generated pose nearer than their fifth neighbour. Higher is better.",
     "shot_distance": "Mean joint distance to the nearest annotated shot, as a share of the canvas side.",
     "copies": "Share of poses nearer than 0.02 to a shot.",
@@ -43,17 +44,17 @@ def metrics(run: ReportData) -> str:
         body += f'<tr class="{kind}">{cells}</tr>\n'
     head = "".join(f'<th class="{key}">{_heading(key)}</th>' for key in keys)
     meanings = "".join(f"<dt>{_heading(key)}</dt><dd>{escape(MEANINGS[key])}</dd>" for key in keys)
-    return _section(
+    return section(
         "How close to the target",
-        f"{result['count']:,} poses on both sides of every comparison. The floor compares one half of the target's "
-        "videos or pictures with the other half: real poses differ from real poses by that much.",
+        f"{result['count']:,} poses on both sides of every comparison. The floor compares one half of the target with "
+        "the other half, split by video or picture if there are several: real poses differ from real poses that much.",
         f'<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
         f"<dl>{meanings}</dl>",
     )
 
 
 def triples(run: ReportData) -> str:
-    """Poses before and after adaptation and the nearest shot (paper figure 2)."""
+    """Poses before and after adaptation, with the nearest shot (paper figure 2)."""
     if run.source_NJ2 is None or run.adapted_NJ2 is None:
         return ""
     skeleton, cards, shots_NJ2 = get_skeleton(run.skeleton_name), "", run.shots_NJ2
@@ -65,7 +66,7 @@ def triples(run: ReportData) -> str:
         caption = "".join(f"<span>{name}</span>" for name in names)
         svg = skeletons_svg(f"pose{i}", np.stack(poses), skeleton)
         cards += f"<figure>{svg}<figcaption>{caption}</figcaption></figure>\n"
-    return _section(
+    return section(
         "The same noise before and after adaptation",
         "Left and middle are drawn from one latent by the source generator and by the adapted one. These are the first "
         "samples, not chosen ones."
@@ -86,7 +87,7 @@ def map_of_poses(run: ReportData) -> str:
         legend = f"{_dot('target')}target{_dot(color)}{word}{shots}"
         return f"<figure>{svg}<figcaption>{legend}</figcaption></figure>"
 
-    return _section(
+    return section(
         "Where the poses lie",
         "A t-SNE map of all sets together: neighbours are alike, distances between islands mean little. Adaptation "
         "should carry the generated poses onto the target's islands.",
@@ -113,7 +114,7 @@ def curves(run: ReportData) -> str:
             figures += f"<figure>{caption}{curve_svg(f'curve{s}-{k}', x_N, y_N, x_key)}</figure>\n"
         if figures:
             blocks += (f"<h3>{escape(stage)}</h3>\n" if stage else "") + f'<div class="curves">\n{figures}</div>\n'
-    return _section("Training", "", blocks) if blocks else ""
+    return section("Training", "", blocks) if blocks else ""
 
 
 def usage(run: ReportData) -> str:
@@ -137,9 +138,9 @@ def usage(run: ReportData) -> str:
         f"flexpose export {uri} --format coco --out coco                 # for mmpose, detectron2 and others\n"
         f"flexpose export {uri} --format webdataset --images --out tars  # keypoints with skeleton images\n"
     )
-    return _section(
+    return section(
         "Use the data",
-        "Shards are plain Parquet; the newest manifest names those that count. Read them in Python:",
+        "Shards are plain Parquet; the newest manifest lists those that count. Read them in Python:",
         f"<pre>{escape(code)}</pre><p>or check and convert them:</p><pre>{escape(shell)}</pre>",
     )
 
@@ -153,26 +154,14 @@ def timings(run: ReportData) -> str:
     for name, seconds in run.timings.items():
         bar = f'<i style="width:{100 * seconds / longest:.1f}%"></i>'
         rows += f"<span>{escape(name)}</span><b>{duration(seconds)}</b>{bar}\n"
-    return _section("Time", "", f'<div class="times">{rows}</div>')
+    return section("Time", "", f'<div class="times">{rows}</div>')
 
 
 def config(run: ReportData) -> str:
     """The recipe."""
     if not run.config_text:
         return ""
-    return _section("Configuration", "The recipe that makes this run again.", f"<pre>{escape(run.config_text)}</pre>")
-
-
-def duration(seconds: float) -> str:
-    """A time as a person says it: 4.2 s, 26 min, 1 h 56 min."""
-    if seconds < 100:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _section(heading: str, lead: str, body: str) -> str:
-    return f"<section>\n<h2>{heading}</h2>\n{f'<p>{lead}</p>' if lead else ''}\n{body}\n</section>"
+    return section("Configuration", "The recipe that repeats this run.", f"<pre>{escape(run.config_text)}</pre>")
 
 
 def _heading(key: str) -> str:

@@ -1,4 +1,4 @@
-"""The page of a sweep: which points are best and how sure that is, and what every dimension does. It loads nothing."""
+"""The page of a sweep: which points are best, how sure that is, and what every dimension does."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 import yaml
 
 from flexpose_ray.config.sweep import Objective, Range, SweepConfig, point_text, value_text
-from flexpose_ray.engine.sweep.results import GIVEN, SEEDS, cost, read_rows, summarise
-from flexpose_ray.engine.sweep.run import load_swept
+from flexpose_ray.engine.sweep.results import read_rows, saved_recipe
+from flexpose_ray.engine.sweep.summary import GIVEN, SEEDS, cost, summarise
 from flexpose_ray.report.data import ReportData
-from flexpose_ray.report.page import CSP
-from flexpose_ray.report.sections import _section, config, duration
-from flexpose_ray.report.style import CSS
+from flexpose_ray.report.html import duration, footer, page, section, tiles
+from flexpose_ray.report.sections import config
 from flexpose_ray.report.sweep_plots import STATUS_COLORS, heat_svg, parallel_svg, spread_svg, timeline_svg
 from flexpose_ray.storage.base import Store
 
@@ -32,12 +31,12 @@ def write_sweep_report(store: Store, write: bool = True) -> str:
         ConfigError: no sweep there.
         StorageError: a row is damaged, or the page cannot be written.
     """
-    recipe, rows = load_swept(store), read_rows(store)
+    recipe, rows = saved_recipe(store), read_rows(store)
     found = summarise(store, recipe.sweep, rows)
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-    page = render_sweep(recipe.name, recipe.sweep, found, rows, text).encode()
+    content = render_sweep(recipe.name, recipe.sweep, found, rows, text).encode()
     if write:
-        store.put(PAGE, page)
+        store.put(PAGE, content)
     return f"{store.uri}/{PAGE}"
 
 
@@ -45,7 +44,7 @@ def render_sweep(name: str, sweep: SweepConfig, found: dict, rows: list[dict], c
     """The page as text.
 
     Args:
-        found: what :func:`summarise` gives for ``rows``.
+        found: result of :func:`summarise` for ``rows``.
         config_text: the recipe, as YAML.
     """
     run = ReportData(title=name, config_text=config_text)
@@ -59,14 +58,7 @@ def render_sweep(name: str, sweep: SweepConfig, found: dict, rows: list[dict], c
         _failures(found),
         config(run),
     ]
-    versions = " · ".join(f"{escape(package)} {escape(number)}" for package, number in run.versions.items())
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(name)}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">\n<style>{CSS}</style>\n</head>\n<body>\n'
-        + "\n".join(part for part in parts if part)
-        + f"\n<footer><p>{versions}</p></footer>\n</body>\n</html>\n"
-    )
+    return page(name, [*parts, footer(run.versions)])
 
 
 def _top(name: str, found: dict, rows: list[dict]) -> str:
@@ -78,28 +70,26 @@ def _top(name: str, found: dict, rows: list[dict]) -> str:
     if rows:
         span = max(row["ended"] for row in rows) - min(row["started"] for row in rows)
         numbers += [(duration(found["trial_seconds"]), "of trials"), (duration(span), "from the first to the last")]
-    tiles = "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in numbers)
-    told = "".join(f"<p>{escape(_answer(race, objective))}</p>" for race in found["winners"])
-    told = told or "<p>No trial has run to its end.</p>"
+    text = "".join(f"<p>{escape(_answer(race, objective))}</p>" for race in found["winners"])
+    text = text or "<p>No trial has run to its end.</p>"
     return (
-        f'<header>\n<p class="eyebrow">FlexPose sweep</p>\n<h1>{escape(name)}</h1>\n'
-        f'<div class="numbers">{tiles}</div>\n{told}\n</header>'
+        f'<header>\n<p class="eyebrow">FlexPose sweep</p>\n<h1>{escape(name)}</h1>\n{tiles(numbers)}{text}\n</header>'
     )
 
 
 def _answer(race: dict, objective: str) -> str:
-    """The best point of a race, and how sure it is that it is the best, in words."""
+    """The best point of a race, and how far it is ahead, in words."""
     best, second = race["best"], race["second"]
-    told = f"With {point_text(race['given'])}: " if race["given"] else ""
-    told += f"best by {NAMES[objective]} is {_chosen(best['point'])}, {best['mean'][objective]:.4f}."
+    text = f"With {point_text(race['given'])}: " if race["given"] else ""
+    text += f"best by {NAMES[objective]} is {_chosen(best['point'])}, {best['mean'][objective]:.4f}."
     if not second or not second["seeds"]:
-        return told
-    told += f" Ahead of the next, {_chosen(second['point'])}, by {second['ahead']:.4f}"
+        return text
+    text += f" Ahead of the next, {_chosen(second['point'])}, by {second['ahead']:.4f}"
     if second["error"] is None:
-        return f"{told} with one seed, which says little."
+        return f"{text} with one seed, which says little."
     sure = "more than" if second["ahead"] > 2 * second["error"] else "no more than"
-    told += f" on average and in {second['wins']} of {second['seeds']} seeds"
-    return f"{told}; with a standard error of {second['error']:.4f}, {sure} chance makes of it."
+    text += f" on average and in {second['wins']} of {second['seeds']} seeds"
+    return f"{text}; with a standard error of {second['error']:.4f}, that is {sure} chance explains."
 
 
 def _chosen(point: dict) -> str:
@@ -123,7 +113,7 @@ def _points(found: dict) -> str:
     if front:
         lead += " Pareto: no other point is better in one objective and as good in all."
     table = f"<thead><tr><th></th>{head}<th>trials</th></tr></thead><tbody>\n{body}</tbody>"
-    return _section("The best points", lead, f'<div class="scroll"><table>{table}</table></div>')
+    return section("The best points", lead, f'<div class="scroll"><table>{table}</table></div>')
 
 
 def _layers(sweep: SweepConfig, found: dict) -> str:
@@ -151,8 +141,8 @@ def _layers(sweep: SweepConfig, found: dict) -> str:
         label = "shots a label" if len(columns) > 1 else ""
         svg = heat_svg("sets", values_YX, [value_text(value) for value in sets], names, label)
         figures += f"<figure>{svg}<figcaption>{NAMES[objective]} by layer set</figcaption></figure>"
-    lead = "What is adapted: one U on the style code of each layer of the set; w: one U before them."
-    return _section("Layers", lead, f'<div class="pair">{figures}</div>')
+    lead = "What is adapted: one linear map on the style code of each layer of the set; w: one map before all of them."
+    return section("Layers", lead, f'<div class="pair">{figures}</div>')
 
 
 def _shots(sweep: SweepConfig, found: dict) -> str:
@@ -171,7 +161,7 @@ def _shots(sweep: SweepConfig, found: dict) -> str:
     )
     caption = "<figcaption>The five best layer sets</figcaption>" if LAYERS in sweep.space else ""
     figure = f'<figure style="max-width:32rem">{svg}{caption}</figure>'
-    return _section("Shots", "What more annotations bring.", f'<div class="pair">{figure}</div>')
+    return section("Shots", "What more annotations bring.", f'<div class="pair">{figure}</div>')
 
 
 def _parallel(sweep: SweepConfig, rows: list[dict]) -> str:
@@ -191,8 +181,10 @@ def _parallel(sweep: SweepConfig, rows: list[dict]) -> str:
         heights.append((values - low) / max(high - low, 1e-12))
         axes.append({"label": NAMES[name], "ticks": [(0, f"{low:.3g}"), (1, f"{high:.3g}")]})
     svg = parallel_svg("parallel", axes, np.stack(heights, axis=1))
-    return _section(
-        "Every trial", f"A line a trial; the ten best by {NAMES[objective]} in colour.", f"<figure>{svg}</figure>"
+    return section(
+        "Every trial",
+        f"One line for each trial; the ten best by {NAMES[objective]} are coloured.",
+        f"<figure>{svg}</figure>",
     )
 
 
@@ -205,14 +197,14 @@ def _timeline(rows: list[dict]) -> str:
         if any(row["status"] == status for row in rows)
     )
     body = f"<figure>{timeline_svg('timeline', rows)}<figcaption>{legend}</figcaption></figure>"
-    return _section("When trials ran", "A line a worker.", body)
+    return section("When trials ran", "One line for each worker.", body)
 
 
 def _failures(found: dict) -> str:
     if not found["failures"]:
         return ""
     items = "".join(f"<li>trial {f['trial']}: {escape(str(f['error']))}</li>" for f in found["failures"][:SHOWN])
-    return _section("Trials that failed", "They did not end the sweep, and are not tried again.", f"<ul>{items}</ul>")
+    return section("Trials that failed", "They did not end the sweep and are not tried again.", f"<ul>{items}</ul>")
 
 
 def _lines(found: dict, x_key: str, line_key: str, x_values: list, objective: str) -> dict[str, list[tuple]]:

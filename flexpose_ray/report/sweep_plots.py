@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from flexpose_ray.report.plots import ADAPTED, INK, MUTED, SOURCE, STYLE, TARGET, to_svg
 
 STATUS_COLORS = {"done": TARGET, "stopped": SOURCE, "failed": ADAPTED}
-LINES = 400  # trials in the parallel coordinates, the best of them and of the others every n-th
+LINES = 400  # trials in the parallel coordinates: the best, and every n-th of the others
 LINE_PT = 8.5  # from one label to the next
 
 
 def parallel_svg(name: str, axes_A: list[dict], rows_RA: np.ndarray, best: int = 10) -> str:
-    """Draw every trial as a line across one vertical axis a dimension.
+    """Draw every trial as a line across vertical axes, one for each dimension.
 
     Args:
         name: unique on the page.
@@ -76,7 +76,7 @@ def spread_svg(name: str, lines: dict[str, list[tuple]], x_label: str, y_label: 
 
 
 def heat_svg(name: str, values_YX: np.ndarray, y_names: list[str], x_names: list[str], x_label: str) -> str:
-    """Draw a table of means, the lower the stronger; NaN stays empty."""
+    """Draw a table of means, low ones in stronger colour; NaN stays empty."""
     height = 0.6 + 0.28 * len(y_names)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6, height))
@@ -99,7 +99,7 @@ def heat_svg(name: str, values_YX: np.ndarray, y_names: list[str], x_names: list
 
 
 def timeline_svg(name: str, rows: list[dict]) -> str:
-    """Draw when trials ran, a line a worker, by how they ended.
+    """Draw when trials ran and how they ended, one line for each worker.
 
     Args:
         rows: ``started`` and ``ended`` (seconds), ``worker``, ``status``.
@@ -122,7 +122,7 @@ def timeline_svg(name: str, rows: list[dict]) -> str:
 
 
 def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Write a line's label at its end, none over another; ``ends``: x, y, label, colour."""
+    """Write a line's label at its end, without overlaps; ``ends``: x, y, label, colour."""
     axes.autoscale_view()  # now, for places on the page
     lowest, per_point = -math.inf, 72 / axes.figure.dpi
     for x, y, label, color in sorted(ends, key=lambda end: end[1]):

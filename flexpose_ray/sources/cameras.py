@@ -1,4 +1,4 @@
-"""Cameras around people in motion: which ones see a frame, and where on their pictures its joints lie."""
+"""Cameras around people in motion: which of them see a frame, and where its joints are on their pictures."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ USE = "?cameras=fixed or ?cameras=random&seed=0, with &every=N, &label=NAME, for
 
 @dataclass(frozen=True)
 class Cameras:
-    """Who looks at the frames of a motion.
+    """Which cameras see the frames of a motion.
 
-    Cameras look at the middle of the body's joints from ``DISTANCE`` times the length of the body.
+    Cameras point at the middle of the body's joints, from ``DISTANCE`` times the length of the body.
 
     Attributes:
-        fixed: four cameras see every frame, at yaw 45, 135, 225, 315 degrees of the world, 10 degrees above.
-            Otherwise as many as ``views``, each new for every frame, all around it and 0 to 30 degrees above.
-        every: one frame in so many is seen.
-        views: cameras a frame.
+        fixed: whether the same four cameras see every frame, at yaw 45, 135, 225, 315 degrees of the world, 10 degrees
+            above. Otherwise ``views`` new ones see each frame, from all around it and 0 to 30 degrees above.
+        every: one frame in this many is seen.
+        views: cameras for each frame.
         seed: of the random cameras.
-        label: of all poses; "" leaves each motion its own.
+        label: of all poses; with "" each motion keeps its own.
     """
 
     fixed: bool
@@ -43,19 +43,19 @@ class Cameras:
     label: str = ""
 
     def see(self, body_FJ3: np.ndarray, rng: np.random.Generator, where: str) -> tuple[np.ndarray, np.ndarray]:
-        """See one motion.
+        """Project one motion onto the pictures of all cameras.
 
         Args:
             body_FJ3: joints of BODY_15 in any length unit, y up.
             rng: of the random cameras.
-            where: the motion, for the error.
+            where: the motion's name, for errors.
 
         Returns:
-            pixels_NJ2: a row for every seen frame and view, views of one frame side by side.
+            pixels_NJ2: one row for each seen frame and view; the views of a frame follow one another.
             frame_N: the index in ``body_FJ3`` of each row.
 
         Raises:
-            DataError: a body without length, or a joint that is as far from the others as the cameras are.
+            DataError: all joints in one point, or a joint as far from the others as the cameras are.
         """
         distance = DISTANCE * body_length(body_FJ3)
         far_F = np.linalg.norm(body_FJ3 - body_FJ3.mean(1, keepdims=True), axis=2).max(1) >= distance
@@ -71,10 +71,10 @@ class Cameras:
 
 
 def parse_cameras(query: str, source: str) -> Cameras:
-    """Read what follows the ``?`` of a source.
+    """Parse what follows the ``?`` of a source.
 
     Raises:
-        ConfigError: no cameras, or an option that is unknown, has no use or is out of range.
+        ConfigError: no cameras, or an option that is unknown, not for these cameras or out of range.
     """
     where = f"source {source!r}"
     given = dict(parse_qsl(query, keep_blank_values=True))

@@ -8,11 +8,11 @@ import yaml
 
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.skeleton import SKELETONS
-from flexpose_ray.sources.reading import JointMap
+from flexpose_ray.sources.raw import JointMap
 
 
 def read_mapping(path: str | Path) -> JointMap:
-    """Read a joint map; a joint is a name of the source's or a list of names whose mean it is::
+    """Read a joint map. Each joint is the name of a source joint, or a list of names, whose mean it is::
 
         head: nose
         neck: [l_shoulder, r_shoulder]
@@ -30,7 +30,7 @@ def read_mapping(path: str | Path) -> JointMap:
     except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: no UTF-8, or a date such as 2020-13-45
         raise ConfigError(path, f"broken YAML: {' '.join(str(e).split())}", "repair the mapping") from e
     if not isinstance(found, dict):
-        raise ConfigError(path, "not a mapping of joints", "write one line a joint, such as `head: nose`")
+        raise ConfigError(path, "not a mapping of joints", "write one line for each joint, such as `head: nose`")
     skeleton = max(SKELETONS.values(), key=lambda s: len(set(s.joints) & set(found)))
     joint_map = {}
     for joint in skeleton.joints:

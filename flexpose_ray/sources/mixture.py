@@ -1,4 +1,4 @@
-"""Several sets of source poses as one: kept apart by their groups' names, drawn and judged by weight."""
+"""Several sets of source poses as one. Their groups' names keep them apart; they are drawn and judged by weight."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.read import read_source
 
 MARK = "|"  # between the number of a pose's set and its group's own name
 
 
 def read_mixture(sources: list[tuple[str, str | None]]) -> PoseSet:
-    """Read sets of annotations into one pose set; several keep their number, from 0, in front of their groups.
+    """Read sets of annotations into one pose set; of several, groups are prefixed with their set's number, from 0.
 
     Args:
         sources: (``KIND:PATH``, mapping or None) of every set.
@@ -44,7 +44,7 @@ def set_numbers(poses: PoseSet) -> np.ndarray:
 
 
 def split_mixture(poses: PoseSet, held_out: float, seed: int, sets: int) -> tuple[PoseSet, PoseSet]:
-    """Split by group into (kept, held out), every one of ``sets`` sets by itself, as :meth:`PoseSet.split` does."""
+    """Split each of ``sets`` sets by itself, by group, into (kept, held out), as :meth:`PoseSet.split` does."""
     if sets == 1:
         return poses.split(held_out, seed)
     set_N = set_numbers(poses)
@@ -56,7 +56,7 @@ def split_mixture(poses: PoseSet, held_out: float, seed: int, sets: int) -> tupl
 
 
 def pose_weights(poses: PoseSet, weights_K: list[float]) -> np.ndarray | None:
-    """How often each pose is drawn, so that sets are drawn in proportion to their weights; None for a single set."""
+    """How often to draw each pose so that sets are drawn in proportion to their weights; None for a single set."""
     if len(weights_K) == 1:
         return None
     set_N = set_numbers(poses)
@@ -65,9 +65,10 @@ def pose_weights(poses: PoseSet, weights_K: list[float]) -> np.ndarray | None:
 
 
 def mixed(poses: PoseSet, weights_K: list[float], seed: int) -> PoseSet:
-    """The poses in the proportions of the weights: those of a set with too few come several times, about as often.
+    """Resample the poses in the proportions of the weights; poses of a set that has too few are repeated evenly.
 
-    As many as there are, so that figures on sets of different weights have equal footing. One set stays as it is.
+    The number of poses stays the same, up to rounding, so that figures on sets of different weights can be compared. A
+    single set is returned as it is.
     """
     if len(weights_K) == 1:
         return poses

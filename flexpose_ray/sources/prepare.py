@@ -1,30 +1,30 @@
-"""Annotations in, pose set on storage out: what `flexpose prepare` does."""
+"""Annotations to a pose set on storage: what `flexpose prepare` does."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from flexpose_ray.errors import ConfigError
-from flexpose_ray.sources.kinds import ReadReport, read_source
-from flexpose_ray.sources.parquet import write_poses
+from flexpose_ray.sources.pose_file import write_poses
+from flexpose_ray.sources.read import ReadReport, read_source
 
 
 def prepare(source: str, out_uri: str, mapping: str | Path | None = None, write: bool = True) -> ReadReport:
     """Read annotations and write them as a pose set.
 
     Args:
-        source: ``KIND:PATH``, see :func:`flexpose_ray.sources.kinds.read_source`.
+        source: ``KIND:PATH``, see :func:`flexpose_ray.sources.read.read_source`.
         out_uri: the Parquet file to write, in a folder or under ``s3://``.
         mapping: YAML file from a skeleton's joints to the source's own.
-        write: False checks everything else.
+        write: False checks everything without writing.
 
     Returns:
         The report; its text is a table.
 
     Raises:
-        ConfigError: an unknown kind, a broken mapping, or an ``out_uri`` that is no Parquet file's.
+        ConfigError: an unknown kind, a broken mapping, or an ``out_uri`` that does not end in .parquet.
         DataError: annotations that cannot be used; nothing is written then.
-        StorageError: storage that cannot be written.
+        StorageError: storage cannot be written.
     """
     if not str(out_uri).endswith(".parquet"):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The simplest storage: a folder."""
+"""Storage in a folder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from flexpose_ray.errors import StorageError
 from flexpose_ray.storage.base import MissingKeyError, Store, checked_key
 
-TEMP_PREFIX = ".tmp-"  # of files that are being written; never listed
+TEMP_PREFIX = ".tmp-"  # of files being written, which are never listed
 
 
 class LocalStore(Store):
-    """A folder, made at the first write. On a cluster it has to be one that all nodes share."""
+    """A folder, made at the first write. On a cluster all nodes have to share it."""
 
     def __init__(self, root: str | Path):
         self.root = Path(root).expanduser().absolute()
@@ -64,13 +64,13 @@ class LocalStore(Store):
         return self.root / checked_key(key, self.uri)
 
     def _write(self, key: str, data: bytes, finish: Callable[[Path, Path], None]) -> None:
-        """Write a temporary file beside ``key`` down to the disk, then let ``finish`` give it its name at once."""
+        """Write a temporary file next to ``key`` and sync it, then let ``finish`` give it its name in one step."""
         path = self._path(key)
         temp = path.with_name(f"{TEMP_PREFIX}{uuid.uuid4().hex}")
         with self._explained(key):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            except FileNotFoundError:  # below /proc, say: no folder can be made there
+            except FileNotFoundError:  # no folder can be made there, as below /proc
                 raise StorageError(str(path.parent), "cannot be made", "choose another folder") from None
             try:
                 with open(temp, "xb") as file:
@@ -80,7 +80,7 @@ class LocalStore(Store):
                 finish(temp, path)
                 folder = os.open(path.parent, os.O_RDONLY)
                 try:
-                    os.fsync(folder)  # the name itself survives a power cut only now
+                    os.fsync(folder)  # only now does the name survive a power cut
                 finally:
                     os.close(folder)
             finally:
@@ -95,7 +95,7 @@ class LocalStore(Store):
         except FileNotFoundError:
             raise MissingKeyError(where, "is not there", "check the address, or make it first") from None
         except FileExistsError as error:
-            if error.filename2 is not None:  # os.link lost against another writer
+            if error.filename2 is not None:  # os.link: another writer was first
                 raise
             raise StorageError(where, "a file is in the way of a folder", "choose another folder") from None
         except OSError as error:

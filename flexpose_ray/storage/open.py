@@ -1,4 +1,4 @@
-"""From an address to the storage behind it."""
+"""Opening the store behind an address."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from flexpose_ray.storage.local import LocalStore
 
 
 def open_store(uri: str | Path, patience_s: float = PATIENCE_S) -> Store:
-    """Return the store behind a folder name, ``file:///folder`` or ``s3://bucket/prefix``; nothing is touched yet.
+    """Return the store behind a folder name, ``file:///folder`` or ``s3://bucket/prefix`` without touching it.
 
     Args:
         uri: the address.
-        patience_s: how long an S3 failure that may pass is tried again before it becomes an error.
+        patience_s: seconds to retry transient S3 failures before they become an error.
 
     Raises:
-        StorageError: unknown scheme, credentials in the address, no bucket, or an address that is not plain.
+        StorageError: unknown scheme, credentials in the address, no bucket, or a malformed address.
     """
     text = str(uri)
     shown = re.sub(r"//.*@", "//***@", text)  # what was typed may hold a password
@@ -28,10 +28,10 @@ def open_store(uri: str | Path, patience_s: float = PATIENCE_S) -> Store:
     if scheme is None:
         return LocalStore(text)
     if scheme[1] not in ("s3", "file") or not text.startswith(scheme[0] + "//"):
-        raise StorageError(shown, "not a known kind of address", "give a folder or s3://bucket/prefix")
+        raise StorageError(shown, "not an address of a known kind", "give a folder or s3://bucket/prefix")
     host, _, path = text.removeprefix(scheme[0] + "//").partition("/")
     if "@" in host or ":" in host:
-        hint = "credentials belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the server into AWS_ENDPOINT_URL"
+        hint = "put credentials into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the server into AWS_ENDPOINT_URL"
         raise StorageError(shown, "only a bucket name may follow //", hint)
     if scheme[1] == "file":
         if host:
@@ -41,6 +41,6 @@ def open_store(uri: str | Path, patience_s: float = PATIENCE_S) -> Store:
         raise StorageError(
             shown, "not of the form s3://bucket/prefix", "the server's address goes into AWS_ENDPOINT_URL"
         )
-    from flexpose_ray.storage.s3 import S3Store  # here, so that work in folders never waits for boto3
+    from flexpose_ray.storage.s3 import S3Store  # here, so that work on folders does not load boto3
 
     return S3Store(host, checked_key(path.strip("/"), text) if path.strip("/") else "", patience_s)

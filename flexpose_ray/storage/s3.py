@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -23,23 +21,27 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.parsers import ResponseParserError
+from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_exponential, wait_random_exponential
 
 from flexpose_ray.errors import StorageError
 from flexpose_ray.storage.base import MissingKeyError, Store, checked_key
 
 T = TypeVar("T")
-CONNECT_S, READ_S = 5.0, 30.0  # until a server that is silent counts as away
-CONNECTIONS = 32  # kept open; more threads than that make do
+CONNECT_S, READ_S = 5.0, 30.0  # after which a silent server counts as away
+CONNECTIONS = 32  # kept open; more threads share them
 TRANSIENT_CODES = {"OperationAborted", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
 CREDENTIAL_CODES = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
+# Pauses between attempts, in seconds: twice as long each time, the upper half of each at random, because many actors
+# must not come back at the same moment.
+PAUSES = wait_exponential(0.1, max=2.5) + wait_random_exponential(0.1, max=2.5)
 MAKING_CLIENT = threading.Lock()
 
 
 class S3Store(Store):
     """A bucket and a prefix. Endpoint from ``AWS_ENDPOINT_URL``, credentials from the standard chain.
 
-    Every object is one PUT: conditional completion of a multipart upload is not kept by all servers, and up to 128 MB,
-    far above a shard, parts in parallel were slower than a single PUT.
+    Every object is one PUT: not all servers support the conditional completion of a multipart upload, and up to 128 MB,
+    far more than a shard, parallel parts were slower than a single PUT.
     """
 
     def __init__(self, bucket: str, prefix: str, patience_s: float):
@@ -59,8 +61,8 @@ class S3Store(Store):
             return self._client_of[1]
 
     def _make_client(self):
-        # Retries are ours alone (_call): botocore's know neither 409 nor a body that breaks off. Checksums of newer
-        # clients are refused by some servers; shards are checked by their sha256 anyway.
+        # Only _call retries: botocore retries neither a 409 nor a body that breaks off. Some servers refuse the
+        # checksums of newer clients; shards are checked by their sha256 anyway.
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         config = Config(
             connect_timeout=CONNECT_S,
@@ -73,8 +75,10 @@ class S3Store(Store):
         )
         try:
             return Session().client("s3", config=config)
-        except ValueError:  # botocore repeats the endpoint in its text, we do not: it may hold a password
-            raise StorageError(self.uri, "AWS_ENDPOINT_URL is no valid URL", "write it as http://host:port") from None
+        except ValueError:  # botocore's text repeats the endpoint, which may hold a password
+            raise StorageError(
+                self.uri, "AWS_ENDPOINT_URL is not a valid URL", "write it as http://host:port"
+            ) from None
 
     def get(self, key: str) -> bytes:
         return self._call(key, lambda at: self.client.get_object(**at)["Body"].read())
@@ -90,7 +94,7 @@ class S3Store(Store):
                 if _status(error) == 412:
                     return False
                 if _status(error) == 501:
-                    problem = "the server knows no conditional writes (If-None-Match: *)"
+                    problem = "the server has no conditional writes (If-None-Match: *)"
                     raise StorageError(self.uri, problem, "use a server with conditional writes, or a folder") from None
                 raise
             return True
@@ -98,14 +102,14 @@ class S3Store(Store):
         return self._call(key, attempt)
 
     def exists(self, key: str) -> bool:
-        # Not a HEAD: its 404 has no body that could tell a missing key from a missing bucket.
+        # Not a HEAD: its 404 has no body that tells a missing key from a missing bucket.
         at = {"Bucket": self.bucket, "Prefix": self._full(key), "MaxKeys": 1}
         found = self._call(key, lambda _: self.client.list_objects_v2(**at).get("Contents", []))
         return any(entry["Key"] == at["Prefix"] for entry in found)
 
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
         at = {"Bucket": self.bucket, "Prefix": self.prefix + prefix}
-        while True:  # every page has the patience of a call of its own
+        while True:  # each page is a call with its own patience
             page = self._call(None, lambda _: self.client.list_objects_v2(**at))
             yield from (entry["Key"][len(self.prefix) :] for entry in page.get("Contents", []))
             if not page.get("IsTruncated"):
@@ -117,7 +121,7 @@ class S3Store(Store):
 
     def child(self, prefix: str) -> S3Store:
         child = S3Store(self.bucket, self._full(prefix), self.patience_s)
-        child._client_of = self._client_of  # making one takes longer than a call
+        child._client_of = self._client_of  # making a client takes longer than a call
         return child
 
     def _full(self, key: str) -> str:
@@ -126,16 +130,12 @@ class S3Store(Store):
     def _call(self, key: str | None, attempt: Callable[[dict], T]) -> T:
         """Run ``attempt`` at ``key`` (None: the whole store) until it succeeds, fails for good, or patience ends."""
         at = {"Bucket": self.bucket, "Key": self.prefix if key is None else self._full(key)}
-        deadline, pause = time.monotonic() + self.patience_s, 0.1
-        while True:
-            try:
-                return attempt(at)
-            except (ClientError, BotoCoreError, ResponseParserError) as error:
-                pause = min(2 * pause, 5.0)
-                delay = random.uniform(pause / 2, pause)  # jitter: many actors must not come back together
-                if not _transient(error) or time.monotonic() + delay > deadline:
-                    raise self._explain(error, f"s3://{at['Bucket']}/{at['Key']}") from error
-            time.sleep(delay)
+        give_up = stop_before_delay(self.patience_s)  # never pauses beyond it
+        retrying = Retrying(retry=retry_if_exception(_transient), wait=PAUSES, stop=give_up, reraise=True)
+        try:
+            return retrying(attempt, at)
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
+            raise self._explain(error, f"s3://{at['Bucket']}/{at['Key']}") from error
 
     def _explain(self, error: ClientError | BotoCoreError | ResponseParserError, where: str) -> StorageError:
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
@@ -160,10 +160,10 @@ class S3Store(Store):
         if _status(error) == 403:
             return StorageError(where, f"access denied ({code})", "use credentials that may list, read and write there")
         problem = " ".join(f"{self._endpoint()} answered {_status(error)} {code} {message}".split())
-        return StorageError(where, problem, "look into the server's log, then repeat the command")
+        return StorageError(where, problem, "look at the server's log, then repeat the command")
 
     def _endpoint(self) -> str:
-        """The server's name for messages, without a password that somebody put into it."""
+        """The server's name for messages, without a password that the URL may hold."""
         return urlsplit(self.client.meta.endpoint_url).netloc.rpartition("@")[2]
 
 
@@ -171,9 +171,9 @@ def _status(error: ClientError) -> int:
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
-def _transient(error: ClientError | BotoCoreError | ResponseParserError) -> bool:
+def _transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         status, code = _status(error), error.response["Error"].get("Code", "")
         return status in (409, 429) or (status >= 500 and status not in (501, 507)) or code in TRANSIENT_CODES
-    passing = ConnectionError | HTTPClientError | IncompleteReadError | ResponseParserError  # the last: broken off
+    passing = ConnectionError | HTTPClientError | IncompleteReadError | ResponseParserError  # the last: cut short
     return isinstance(error, passing) and not isinstance(error, SSLError)

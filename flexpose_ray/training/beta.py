@@ -1,4 +1,4 @@
-"""beta's training: poses wider than the source's, drawings as imperfect as generated ones, one step."""
+"""beta's training step, on poses wider than the source's and drawings as imperfect as generated images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flexpose_ray.pose.alpha import Alpha
 def vary_poses(keypoints_NJ2: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Widen a batch of poses for beta's training: blends of two poses, affine maps, loose joints.
 
-    beta must read poses that the source does not hold, because adaptation and targets leave the source.
+    beta must read poses that the source does not contain, because adapted generators draw such poses.
     """
     k, n = keypoints_NJ2, len(keypoints_NJ2)
 
@@ -51,8 +51,12 @@ def beta_step(
     """One training step of beta on poses drawn by alpha.
 
     Args:
-        keypoints_NJ2: source poses, on the CPU; drawn and varied here, moved to beta's device.
+        beta: trained in place.
+        optimizer: of beta.
+        keypoints_NJ2: source poses, on the CPU, crop units.
+        alpha: draws them.
         rng: CPU generator, so that every device sees the same poses.
+        bf16: autocast to bfloat16.
 
     Returns:
         Mean joint error of the batch, crop units.

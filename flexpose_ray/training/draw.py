@@ -1,4 +1,4 @@
-"""The random part of a training step, drawn by the step's number, and the augmentation made of it."""
+"""The random numbers of a training step, drawn by the step's number, and the augmentation that uses them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,36 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-WANTED = 256  # source poses that a step's generated ones are compared with
+WANTED = 256  # source poses per step that generated poses are compared with
 
 
 @dataclass(frozen=True)
 class Draw:
-    """The random part of one step for the whole batch: the same whatever the number of workers."""
+    """The random part of one step for the whole batch: the same for any number of workers.
 
-    rows_N: np.ndarray  # pose of every real image
-    mirror_N: np.ndarray  # bool: flip it
-    z_NZ: np.ndarray  # latents of the generator's and of the discriminator's fakes, one after the other
+    Attributes:
+        rows_N: index of the pose of every real image.
+        mirror_N: bool, whether to mirror it.
+        z_NZ: latents of the generator's step.
+        z2_NZ: latents of the discriminator's fakes.
+        augment_N5: uniform numbers for :func:`augment`, (3, N, 5): real images, fakes, the generator's images.
+        wanted_M: indices of the poses for the energy distance, the same for every worker.
+        wanted_mirror_M: bool, whether to mirror those.
+    """
+
+    rows_N: np.ndarray
+    mirror_N: np.ndarray
+    z_NZ: np.ndarray
     z2_NZ: np.ndarray
-    augment_N5: np.ndarray  # uniform numbers that augmentation is made of; reals, then fakes, then the generator's
-    wanted_M: np.ndarray  # poses for the energy distance, the same for every worker
+    augment_N5: np.ndarray
+    wanted_M: np.ndarray
     wanted_mirror_M: np.ndarray
 
     @staticmethod
     def of_step(
         seed: int, step: int, batch: int, n_poses: int, z_size: int, weights_N: np.ndarray | None = None
     ) -> Draw:
-        """Draw by the address (seed, step); every pose as often as the others, or in proportion to its weight."""
+        """Draw by the address (seed, step); all poses are equally likely, or in proportion to their weights."""
         rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, step]))
 
         def rows(count: int) -> np.ndarray:
@@ -64,7 +74,9 @@ def augment(images_NCHW: torch.Tensor, draw_N5: torch.Tensor, strength: float) -
     """Move, scale and turn images, each with probability ``strength`` (the same for real and generated ones).
 
     Args:
-        draw_N5: uniform numbers: applied or not, shift x, shift y, log-scale, angle.
+        images_NCHW: in [-1, 1], where -1 is background.
+        draw_N5: uniform numbers in [0, 1): applied or not, shift x, shift y, log-scale, angle.
+        strength: 0 to 1; at 0 the images come back as they are.
     """
     if strength <= 0:
         return images_NCHW

@@ -1,10 +1,9 @@
-"""Adversarial training: losses, lazy R1, the moving average of the generator, one step."""
+"""Adversarial training: one step of generator and discriminator, lazy R1, the averaged generator."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -15,56 +14,21 @@ from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.geometry import mirrored
-from flexpose_ray.training.distribution import energy_pull
 from flexpose_ray.training.draw import Draw, augment
-
-Finish = Callable[[], None]
-Reduce = Callable[[list[torch.Tensor]], Finish]  # begins to average tensors over workers, in place; call to await it
-Gather = Callable[[torch.Tensor], torch.Tensor]  # rows of all workers, without gradients
-
-
-@dataclass(frozen=True)
-class GanSettings:
-    """What one training step depends on.
-
-    Attributes:
-        batch: images a step, over all workers.
-        lr: Adam's learning rate of both networks.
-        r1_gamma: weight of the R1 penalty. Skeleton images want it large: with a small one the discriminator wins.
-        r1_every: steps from one R1 penalty to the next (lazy regularisation).
-        ema_kimg: half-life of the averaged generator, in thousands of images.
-        augment_target: share by which logits of real images lean to positive that the strength of augmentation is
-            steered to (Karras et al., 2020, "limited data"); None switches augmentation off.
-        pose_weight: weight of the generator's third teacher, beside the discriminator: the energy distance between the
-            poses that beta reads off generated images and those of the source. It keeps rare poses in.
-        pose_from_kimg: when that begins; beta cannot read the first images.
-        bf16: autocast to bfloat16, except for R1.
-        seed: of the network's initial values and of everything drawn in training.
-    """
-
-    batch: int = 32
-    lr: float = 0.002
-    r1_gamma: float = 10.0
-    r1_every: int = 16
-    ema_kimg: float = 5.0
-    augment_target: float | None = 0.6
-    pose_weight: float = 15.0
-    pose_from_kimg: float = 80.0
-    bf16: bool = False
-    seed: int = 0
+from flexpose_ray.training.losses import energy_pull
+from flexpose_ray.training.settings import SINGLE, Completion, GanSettings, RealPoses, Worker
 
 
 class GanTrainer:
-    """Both networks, their optimizers, the averaged generator and the counters: all that a step changes.
+    """Both networks, their optimizers, the averaged generator and the counters: everything that a step changes.
 
     Args:
-        keypoints_NJ2: the pose set, kept on the device; images are drawn there.
+        generator, discriminator: trained in place, on the worker's device.
+        alpha: draws real images, on that device.
+        poses: the poses that it draws.
+        settings: of training.
+        worker: where it trains, and how it meets the others.
         beta: reads generated poses for ``pose_weight``; None leaves that term out.
-        reduce: begins to average gradients and statistics over workers in place, and returns what awaits the end;
-            the default leaves them, for one worker.
-        gather: stacks all workers' rows.
-        rank, world: this worker's place; ``batch`` must be a multiple of 4 times ``world``.
-        weights_N: how often each pose is drawn, relative to the others; None: all alike.
     """
 
     def __init__(
@@ -72,34 +36,27 @@ class GanTrainer:
         generator: Generator,
         discriminator: Discriminator,
         alpha: Alpha,
-        keypoints_NJ2: np.ndarray,
+        poses: RealPoses,
         settings: GanSettings,
-        device: torch.device | str = "cpu",
+        worker: Worker = SINGLE,
         beta: Beta | None = None,
-        reduce: Reduce = lambda tensors: lambda: None,
-        gather: Gather = lambda rows: rows,
-        rank: int = 0,
-        world: int = 1,
-        weights_N: np.ndarray | None = None,
     ):
-        self.weights_N = weights_N
-        self.settings, self.alpha, self.rank, self.world = settings, alpha, rank, world
-        self.reduce, self.gather = reduce, gather
-        self.device = torch.device(device)
+        self.settings, self.alpha, self.worker, self.weights_N = settings, alpha, worker, poses.weights_N
+        self.device = torch.device(worker.device)
         self.generator = generator.to(self.device, memory_format=torch.channels_last)
         self.discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.beta = beta  # in one layout wherever it comes from: another one rounds otherwise
+        self.beta = beta  # always in the same memory layout, because another one rounds differently
         if beta is not None:
             beta.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.poses_NJ2 = torch.as_tensor(keypoints_NJ2, device=self.device)
+        self.poses_NJ2 = torch.as_tensor(poses.keypoints_NJ2, device=self.device)
         self.flip_J = torch.as_tensor(alpha.skeleton.flip, device=self.device)
-        lazy = settings.r1_every / (settings.r1_every + 1)  # the discriminator sees one more step every r1_every
+        lazy = settings.r1_every / (settings.r1_every + 1)  # R1 adds a discriminator step every r1_every
         self.g_optimizer = _adam(self.generator.parameters(), settings.lr, 1.0)
         self.d_optimizer = _adam(self.discriminator.parameters(), settings.lr, lazy)
         self.step_count = 0
         self.strength = 0.0  # of augmentation
-        self._ahead: tuple[int, tuple[Draw, torch.Tensor]] | None = None  # the step, and what it begins with
+        self._ahead: tuple[int, tuple[Draw, torch.Tensor]] | None = None  # a step's number and its prepared inputs
 
     @property
     def images_seen(self) -> int:
@@ -115,7 +72,8 @@ class GanTrainer:
         """Train both networks on one batch.
 
         Returns:
-            Losses of this worker's share: g_loss, d_loss, r1 (every ``r1_every`` steps), logits' mean, augmentation.
+            Of this worker's share: ``g_loss``, ``d_loss``, ``real`` and ``fake`` (mean logits), ``r1`` (every
+            ``r1_every`` steps), ``pose`` and ``augment`` (strength) where these are on.
         """
         ahead, self._ahead = self._ahead, None
         draw, real = ahead[1] if ahead and ahead[0] == self.step_count else self._drawn(self.step_count)
@@ -132,7 +90,7 @@ class GanTrainer:
         return bool(torch.stack([p.detach().isfinite().all() for p in weights]).all())
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-        """All that training goes on from, as named tensors and numbers."""
+        """All that training resumes from, as named tensors and numbers."""
         tensors = {}
         for name, network in self._networks().items():
             tensors |= {f"{name}.{k}": v for k, v in network.state_dict().items()}
@@ -142,7 +100,7 @@ class GanTrainer:
         return tensors, {"step": self.step_count, "strength": self.strength}
 
     def load_state(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
-        """Go on from :meth:`state`, bit for bit."""
+        """Resume from :meth:`state`, bit for bit."""
         parts: dict[str, dict] = {}
         for key, tensor in tensors.items():
             name, _, rest = key.partition(".")
@@ -154,7 +112,7 @@ class GanTrainer:
             for key, tensor in parts.get(name, {}).items():
                 i, _, moment = key.partition(".")
                 parameter = optimizer.param_groups[0]["params"][int(i)]
-                if tensor.shape == parameter.shape:  # fused Adam walks through memory: the layouts have to agree
+                if tensor.shape == parameter.shape:  # fused Adam needs the same memory layout
                     tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
                 moments.setdefault(int(i), {})[moment] = tensor
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
@@ -170,13 +128,13 @@ class GanTrainer:
         """This worker's share of a step's random part, and its real images."""
         s = self.settings
         shape = s.batch, len(self.poses_NJ2), self.generator.z_size
-        draw = Draw.of_step(s.seed, step, *shape, self.weights_N).share(self.rank, self.world)
+        draw = Draw.of_step(s.seed, step, *shape, self.weights_N).share(self.worker.rank, self.worker.world)
         return draw, self.alpha.draw(self.real_poses(draw.rows_N, draw.mirror_N))
 
     def _discriminator_step(
         self, draw: Draw, real: torch.Tensor, augments: torch.Tensor
-    ) -> tuple[dict[str, float], Finish]:
-        """Losses, and what ends the step once the workers' gradients have met."""
+    ) -> tuple[dict[str, float], Completion]:
+        """Losses, and a call that ends the step after the exchange of gradients."""
         s = self.settings
         real = augment(real, augments[0], self.strength)
         with self._autocast():
@@ -201,7 +159,7 @@ class GanTrainer:
 
         return report, end
 
-    def _r1_step(self, real: torch.Tensor) -> tuple[float, Finish]:
+    def _r1_step(self, real: torch.Tensor) -> tuple[float, Completion]:
         """The lazy R1 penalty (Mescheder et al., 2018) as a step of its own, in float32."""
         s = self.settings
         real = real.detach().float().requires_grad_()
@@ -210,12 +168,12 @@ class GanTrainer:
         finish = self._update(penalty * (s.r1_gamma / 2 * s.r1_every), self.discriminator, self.d_optimizer)
         return penalty.item(), finish
 
-    def _generator_step(self, draw: Draw, augments: torch.Tensor, end_discriminator: Finish) -> dict[str, float]:
+    def _generator_step(self, draw: Draw, augments: torch.Tensor, end_discriminator: Completion) -> dict[str, float]:
         s = self.settings
         with self._autocast():
             w = self.generator.mapping(torch.as_tensor(draw.z_NZ, device=self.device))
             fake = self.generator.synthesis(self.generator.styles(w), w)
-        end_discriminator()  # its gradients travelled meanwhile
+        end_discriminator()  # its gradients were exchanged meanwhile
         self.discriminator.requires_grad_(False)
         with self._autocast():
             loss = F.softplus(-self.discriminator(augment(fake, augments, self.strength))).mean()
@@ -223,7 +181,7 @@ class GanTrainer:
             if self.beta is not None and s.pose_weight and self.images_seen >= s.pose_from_kimg * 1000:
                 ours_NJ2, _ = self.beta(fake)
                 wanted_NJ2 = self.real_poses(draw.wanted_M, draw.wanted_mirror_M)
-                pull = energy_pull(ours_NJ2, self.gather(ours_NJ2.detach()), wanted_NJ2)
+                pull = energy_pull(ours_NJ2, self.worker.gather(ours_NJ2.detach()), wanted_NJ2)
                 report["pose"] = pull.item()
                 loss = loss + s.pose_weight * pull
         w_mean = w.detach().float().mean(0)
@@ -236,25 +194,25 @@ class GanTrainer:
 
     def _update(
         self, loss: torch.Tensor, network: torch.nn.Module, optimizer: torch.optim.Optimizer, *means: torch.Tensor
-    ) -> Finish:
-        """Begin a step of the optimizer; the call of what comes back ends it.
+    ) -> Completion:
+        """Begin a step of the optimizer; calling the result ends it.
 
-        Between the two the workers' gradients meet, and there is time for work that does not need ``network``.
-        ``means`` of this worker's share become the batch's in the same exchange.
+        In between, gradients are averaged over workers while work that does not need ``network`` goes on. ``means`` of
+        this worker's share become those of the whole batch in the same exchange.
         """
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        met = self.reduce([*(p.grad for p in network.parameters() if p.grad is not None), *means])
+        wait = self.worker.reduce([*(p.grad for p in network.parameters() if p.grad is not None), *means])
 
         def finish() -> None:
-            met()
+            wait()
             optimizer.step()
 
         return finish
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averaged generator; early on it follows faster, so that it forgets the start."""
+        """Update the averaged generator; early on it follows faster, so that it forgets the start."""
         s = self.settings
         half_life = min(s.ema_kimg * 1000, max(self.images_seen, s.batch) * 0.05)
         keep = 0.5 ** (s.batch / max(half_life, 1e-8))

@@ -20,7 +20,7 @@ from flexpose_ray.methods.flexpose import FlexPoseSettings, adapt
 from flexpose_ray.models.generators import load_generator
 from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.networks.transfer import Transfer
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.read import read_source
 
 CORES, EVERY, POSES = 2, 25, 3000
 NEAR, MOST_S = 0.05, 60
@@ -55,14 +55,13 @@ def test_seconds_until_near_the_final_fd(monkeypatch):
         nonlocal spent, since
         spent, since = spent + clock() - since, clock()
         if row["step"] % EVERY == 0:
-            sampler = PoseSampler(base.generator, base.beta, base.alpha, "", made[0].eval())
+            sampler = PoseSampler(base.generator, base.beta, base.alpha, made[0].eval())
             curve.append((row["step"], *spent, frechet_distance(sampler.sample(1, np.arange(POSES))[0], held_NJ2)))
             made[0].train().requires_grad_(True)
             since = clock()
 
     spent, since = np.zeros(2), clock()
-    networks = base.generator, base.discriminator, base.beta, base.alpha
-    adapt(*networks, base.source, shots_NJ2, FlexPoseSettings(layers="w", blend=False), note)
+    adapt(base, shots_NJ2, FlexPoseSettings(layers="w", blend=False), note)
     torch.set_num_threads(threads)
     final = curve[-1][-1]
     print("\nsteps  seconds of 2 cores  wall seconds  FD")

@@ -7,8 +7,11 @@ from statistics import median
 
 import pytest
 
-from flexpose_ray.dataset.manifest import commit_shard, plan_shards
+from flexpose_ray.config import GenerateConfig
+from flexpose_ray.dataset.commits import commit_shard
+from flexpose_ray.dataset.layout import plan_shards
 from flexpose_ray.dataset.render import ShardRenderer
+from flexpose_ray.dataset.run_spec import RunSpec
 from flexpose_ray.engine.generate.run import generate
 from flexpose_ray.storage.open import open_store
 
@@ -23,7 +26,8 @@ def pipeline(out: str, actors: int, images: str | None) -> float:
         seen.append((time.perf_counter(), done))
 
     count = SHARDS * SIZE
-    generate("builtin:coco", out, count=count, seed=0, shard_size=SIZE, images=images, actors=actors, on_progress=note)
+    config = GenerateConfig(count=count, seed=0, shard_size=SIZE, images=images, actors=actors)
+    generate("builtin:coco", out, config, note)
     (start, first), (end, last) = seen[actors], seen[-1]  # the first event is the start, then every actor's first shard
     return (last - first) / (end - start)
 
@@ -31,13 +35,13 @@ def pipeline(out: str, actors: int, images: str | None) -> float:
 def loop(data_set: str, threads: int) -> float:
     """Poses/s of rendering and committing the shards of that data set, one after another."""
     store = open_store(data_set)
-    renderer, out = ShardRenderer(store), open_store(f"{data_set}-again-{time.time_ns()}")
+    renderer, out = ShardRenderer(store, RunSpec.read(store)), open_store(f"{data_set}-again-{time.time_ns()}")
     renderer.threads = threads
     shards = plan_shards(SHARDS * SIZE, SIZE)
-    renderer.encoded(shards[0])
+    renderer.encode(shards[0])
     start = time.perf_counter()
     for shard in shards[1:]:
-        commit_shard(out, shard.index, renderer.encoded(shard), {"rows": shard.rows})
+        commit_shard(out, shard.index, *renderer.encode(shard))
     return (SHARDS - 1) * SIZE / (time.perf_counter() - start)
 
 

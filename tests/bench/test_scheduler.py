@@ -12,10 +12,13 @@ import numpy as np
 import psutil
 import pytest
 
-from flexpose_ray.dataset.manifest import RUN_KEY, ShardId, commit_shard, committed, plan_shards
+from flexpose_ray.dataset.commits import commit_shard, committed
+from flexpose_ray.dataset.layout import ShardId, plan_shards
+from flexpose_ray.dataset.run_spec import RunSpec
 from flexpose_ray.engine.generate import run as generate
 from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.storage.open import open_store
+from tests.run_specs import run_spec
 
 ACTORS, SHARDS, SECONDS = (float(x) for x in os.environ.get("FLEXPOSE_SCALE", "32,2000,1").split(","))
 MIB = 2**20
@@ -24,7 +27,7 @@ MIB = 2**20
 class Sleeper:
     """Takes the place of ``SampleAndCommit``: as long for a shard as a GPU is told to take, then its commit."""
 
-    def __init__(self, out_uri: str, device: str):
+    def __init__(self, out_uri: str, run: RunSpec, device: str):
         self.store = open_store(out_uri)
 
     def __call__(self, row: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -38,12 +41,11 @@ class Sleeper:
 @pytest.mark.timeout(3600)
 def test_no_shard_is_lost_and_the_driver_stays_small(monkeypatch, tmp_path):
     actors, store = int(ACTORS), open_store(tmp_path / "set")
-    store.put(RUN_KEY, b'{"images": null}')
     monkeypatch.setattr(generate, "SampleAndCommit", Sleeper)
     shards, driver = plan_shards(int(SHARDS), 1), psutil.Process()
     ends, done, sizes = [], [0], []
     with ray_session(cpus=actors):
-        for part in generate._run_stages(store, shards, generate.Pools(actors, 0, 0)):
+        for part in generate._run_stages(store, run_spec(), shards, generate.Pools(actors, 0, 0)):
             ends.append(time.monotonic())
             done.append(done[-1] + part["rows"].sum())  # a pose a shard
             sizes.append(driver.memory_info().rss / MIB)

@@ -12,13 +12,15 @@ import torch.nn.functional as F
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.engine.runtime.memory import keep_memory
 from flexpose_ray.models.generators import load_sampler
+from flexpose_ray.networks import folded
+from flexpose_ray.networks.folded import FoldedBeta, FoldedGenerator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.inference import FrozenBeta, FrozenGenerator
 from flexpose_ray.networks.ops import StyledConv, lrelu, upsample
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.gate import Gate, GateSettings
 from flexpose_ray.pose.latents import latents
 
+pytestmark = pytest.mark.bench
 PAIRS = 15
 
 
@@ -76,7 +78,7 @@ def port(generator: Generator, z_NZ: torch.Tensor) -> torch.Tensor:
 def test_generator_against_grouped_convolutions():
     torch.manual_seed(0)
     plain, z = Generator().eval(), torch.randn(64, 128)
-    ours = FrozenGenerator(plain)
+    ours = FoldedGenerator(plain)
     torch.testing.assert_close(ours(z), port(plain, z), rtol=1e-3, atol=1e-3)
 
     sizes = (2, 4, 8, 16, 32, 64)
@@ -87,11 +89,37 @@ def test_generator_against_grouped_convolutions():
     assert found > 3
 
 
+def plain_conv(weight_OIKK, bias_O, side, doubled=False):
+    """`fast_conv` without its fast forms."""
+    weight = weight_OIKK.contiguous(memory_format=torch.channels_last)
+    return lambda x: F.conv2d(upsample(x) if doubled else x, weight, bias_O, padding=1)
+
+
+@torch.inference_mode()
+def test_folded_sampling_against_plain_convolutions_and_the_networks(monkeypatch):
+    """What the fast convolutions gain, and the folded form as a whole; both define the bytes of data sets."""
+    sampler = load_sampler("builtin:coco")
+    generator, beta, z = sampler.generator, sampler.beta, torch.randn(64, sampler.generator.z_size)
+    fast = FoldedGenerator(generator), FoldedBeta(beta, sampler.alpha.size)
+    monkeypatch.setattr(folded, "fast_conv", plain_conv)
+    plain = FoldedGenerator(generator), FoldedBeta(beta, sampler.alpha.size)
+    torch.testing.assert_close(fast[1](fast[0](z)), plain[1](plain[0](z)), rtol=1e-3, atol=1e-3)
+    images = fast[0](z)
+    found = {
+        "generator": ratio(lambda: fast[0](z), lambda: plain[0](z)),
+        "beta": ratio(lambda: fast[1](images), lambda: plain[1](images)),
+        "both": ratio(lambda: fast[1](fast[0](z)), lambda: plain[1](plain[0](z))),
+        "both, against the networks": ratio(lambda: fast[1](fast[0](z)), lambda: beta(generator(z))),
+    }
+    print("\nspeed of fast convolutions over plain ones: " + ", ".join(f"{k} {v:.2f}" for k, v in found.items()))
+    assert min(found.values()) > 0.75
+
+
 @torch.inference_mode()
 def test_shares_of_sampling():
     """Where the time of a pose goes: medians over passes of one run."""
     sampler, index_N = load_sampler("builtin:coco"), np.arange(512)
-    generator, beta = FrozenGenerator(sampler.generator), FrozenBeta(sampler.beta, sampler.alpha.size)
+    generator, beta = FoldedGenerator(sampler.generator), FoldedBeta(sampler.beta, sampler.alpha.size)
     gate = Gate(sampler.alpha, sampler.limits, None, GateSettings(), sampler.read)
     z_NZ = torch.as_tensor(latents(0, index_N, sampler.generator.z_size))
     batches = z_NZ.split(sampler.batch)

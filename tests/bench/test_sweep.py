@@ -10,8 +10,9 @@ from ray import tune
 
 from flexpose_ray.config.sweep import SweepConfig
 from flexpose_ray.engine.sweep.results import read_rows
-from flexpose_ray.engine.sweep.search import Points, make_scheduler
-from flexpose_ray.engine.sweep.tuner import run_missing
+from flexpose_ray.engine.sweep.scheduler import make_scheduler
+from flexpose_ray.engine.sweep.search import Points
+from flexpose_ray.engine.sweep.tuner import Trials, run_missing
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 
@@ -22,10 +23,11 @@ MOST_OVERHEAD, MOST_BYTES = 1.15, 20e6
 def run(store: Store, count: int, trial, on_row=lambda row: None) -> float:
     """Seconds that ``count`` trials of a function took, the start of workers among them."""
     sweep, began = SweepConfig(space={"adapt.mixup": list(range(count))}), time.perf_counter()
-    run_missing(
-        store, count, trial, {"CPU": 1}, SLOTS, lambda missing: Points(sweep, missing),
-        lambda: make_scheduler(sweep, "step", 100, []), on_row,
+    trials = Trials(
+        count, trial, {"CPU": 1}, SLOTS, lambda missing: Points(sweep, missing),
+        lambda: make_scheduler(sweep, "step", 100, []),
     )  # fmt: skip
+    run_missing(store, trials, on_row)
     return time.perf_counter() - began
 
 

@@ -17,10 +17,11 @@ import torch
 from flexpose_ray.config import Recipe, parse
 from flexpose_ray.engine.runtime.memory import KEEP_ENV, keep_memory
 from flexpose_ray.engine.runtime.session import ray_session
+from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.run import pretrain, read_recipe_source
-from flexpose_ray.engine.train.worker import Meter, fast_bf16, gan_trainer, split_source
+from flexpose_ray.engine.train.trainer import gan_trainer
+from flexpose_ray.engine.train.worker import Meter
 from flexpose_ray.networks.beta import Beta
-from flexpose_ray.pose.alpha import Alpha
 from tests.bench.stylegan2 import Training
 
 PAIRS, ROWS, ROW_STEPS = 3, 3, 62  # rows as far apart as by default
@@ -47,9 +48,7 @@ def _one_thread():
 
 
 def trainer(r: Recipe):
-    alpha = Alpha(**r.pretrain.alpha.model_dump())
-    train, _ = split_source(r, read_recipe_source(r))
-    return gan_trainer(r, alpha, Beta(width=4), train, CPU, fast_bf16(CPU))
+    return gan_trainer(TrainingJob.of(r, read_recipe_source(r), CPU), Beta(width=4))
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -69,8 +69,8 @@ def contents(store: Store) -> Contents:
 def assert_sound(store: Store, expected: Contents) -> None:
     """Every pose once, whole, and the very bytes of an undisturbed run; nothing is left over."""
     manifest = read_manifest(store)
-    index = np.concatenate([decode_shard(store.get(entry["shard"]))["index"] for entry in manifest["shards"]])
-    np.testing.assert_array_equal(index, np.arange(manifest["count"]))
+    index = np.concatenate([decode_shard(store.get(entry.shard))["index"] for entry in manifest.shards])
+    np.testing.assert_array_equal(index, np.arange(manifest.count))
     assert verify(store) == []
     found = contents(store)
     assert found.keys() == expected.keys()

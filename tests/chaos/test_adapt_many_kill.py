@@ -12,7 +12,7 @@ from flexpose_ray.engine.adapt.one import adapt
 from flexpose_ray.models.weights import read_model
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.formats.synthetic import sample_synthetic
-from flexpose_ray.sources.parquet import read_poses, write_poses
+from flexpose_ray.sources.pose_file import read_poses, write_poses
 from tests.chaos.kill import at_work, kill_driver, wait_until
 from tests.forked import ForkedCommand
 

@@ -7,7 +7,7 @@ import signal
 import psutil
 import pytest
 
-from flexpose_ray.dataset.manifest import read_log
+from flexpose_ray.dataset.call_log import read_log
 from flexpose_ray.storage.open import open_store
 from tests.chaos.faults import Meeting, is_actor
 from tests.chaos.generation import COUNT, Contents, assert_sound, generation, trap_at
@@ -74,5 +74,5 @@ def test_two_drivers_at_once_make_one_data_set(
     assert [driver.end(110) for driver in drivers] == [0, 0], [driver.told for driver in drivers]
     store = open_store(s3_uri)
     assert meeting.both.is_set()
-    assert [note["poses"] for note in read_log(store)] == [COUNT, COUNT], "one of them had nothing to do"
+    assert [call.poses for call in read_log(store)] == [COUNT, COUNT], "one of them had nothing to do"
     assert_sound(store, undisturbed)

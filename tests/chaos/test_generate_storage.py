@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flexpose_ray.dataset.manifest import ShardId, committed, read_commits, read_manifest
+from flexpose_ray.dataset.commits import committed, read_commits
+from flexpose_ray.dataset.layout import ShardId
+from flexpose_ray.dataset.manifest import read_manifest
 from flexpose_ray.dataset.verify import verify
 from flexpose_ray.storage.base import PATIENCE_S
 from flexpose_ray.storage.local import TEMP_PREFIX
@@ -90,7 +92,7 @@ def test_a_full_disk_is_told_and_room_made_later_ends_the_run(
     assert store.list("manifests/") == [], "readers see a data set that is not whole"
     assert not [path for path in disk.rglob("*") if path.name.startswith(TEMP_PREFIX)]
     for commit in read_commits(store, sorted(committed(store))):
-        assert store.get(commit["shard"]) == undisturbed[commit["shard"]], "committed, but not whole"
+        assert store.get(commit.shard) == undisturbed[commit.shard], "committed, but not whole"
 
     full_disk(64 * 2**20)
     assert command.start().end() == 0, command.told
@@ -113,7 +115,7 @@ def test_a_data_set_grows_on_a_real_server(proxy: Proxy, undisturbed: Contents, 
         assert command.start().end() == 0, command.told
         assert verify(store) == []
     manifest = read_manifest(store)
-    assert manifest["version"] == 2 and manifest["count"] == COUNT
+    assert manifest.version == 2 and manifest.count == COUNT
     short = ShardId((COUNT // 2 - 3) // SHARD_SIZE, (COUNT // 2 - 3) % SHARD_SIZE)
     assert committed(store) == {short, *(ShardId(i, SHARD_SIZE) for i in range(SHARDS))}
     shards = {key: data for key, data in undisturbed.items() if key.startswith(("shards/", "commits/", "model/"))}

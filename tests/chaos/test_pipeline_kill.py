@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flexpose_ray.dataset.manifest import committed, iter_shards
+from flexpose_ray.dataset.commits import committed
+from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.dataset.verify import verify
 from flexpose_ray.storage.open import open_store
 from tests.chaos.kill import kill_driver, wait_until
@@ -66,7 +67,7 @@ def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(
 
     assert run.command.start().end(200) == 0, run.command.told
     assert not run.says("adapt: ", "paper: ", "generate: "), run.command.told
-    index = np.concatenate([shard["index"] for shard in iter_shards(samples)])
+    index = np.concatenate([shard["index"] for shard in PoseReader(samples).blocks()])
     np.testing.assert_array_equal(index, np.arange(990))
     assert verify(samples) == []
     times = ("log/", "model/model.json")  # the card says how long adaptation took

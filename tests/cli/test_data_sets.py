@@ -43,8 +43,8 @@ def test_a_data_set_grows_by_itself(data_set: Path, capsys):
     Path("generator").unlink()
     status, grown = run(capsys, "generate --out data --count 170")
     assert (status, grown["rendered"], grown["manifest"]["version"]) == (0, 50, 2), "the short last shard again, whole"
-    run_ = read_manifest(open_store("data"))["run"]
-    assert (run_["seed"], run_["shard_size"], run_["batch"]) == (5, 40, 16)
+    spec = read_manifest(open_store("data")).run
+    assert (spec.seed, spec.shard_size, spec.batch) == (5, 40, 16)
     assert main(shlex.split("generate --out data --count 200 --seed 6")) == 2
     assert "seed was 5 and is now 6" in capsys.readouterr().err
 

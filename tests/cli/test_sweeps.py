@@ -10,8 +10,7 @@ import yaml
 
 from flexpose_ray.cli import main
 from flexpose_ray.config import load_recipe
-from flexpose_ray.engine.sweep.common import pin
-from flexpose_ray.engine.sweep.results import write_row
+from flexpose_ray.engine.sweep.results import save_recipe, write_row
 from flexpose_ray.models.generators import load_sampler
 from flexpose_ray.storage.open import open_store
 from tests.engine.sweep.sweeps import made_row, small_sweep
@@ -21,7 +20,7 @@ from tests.engine.sweep.sweeps import made_row, small_sweep
 def swept(tiny_generator: str, tmp_path: Path) -> str:
     """A sweep's folder whose best point is layers [1, 3], though one seed of "w" was lucky."""
     recipe, store = small_sweep(tiny_generator), open_store(tmp_path / "swept")
-    pin(store, recipe)
+    save_recipe(store, recipe)
     for trial, fd in enumerate([0.5, 0.5, 0.31, 0.33, 0.2, 0.6]):
         write_row(store, made_row(trial, recipe.sweep.point(trial), fd=fd))
     return store.uri
@@ -37,7 +36,7 @@ def test_show_lists_the_best_first(capsys, swept: str):
     assert status == 0 and "6 done" in out
     lines = [line for line in out.splitlines() if "layers" in line]
     assert "layers 1+3" in lines[0] and "0.3200 ± 0.0141" in lines[0]
-    assert "in 1 of 2 seeds: no more than seeds make of it" in out
+    assert "in 1 of 2 seeds: within what seeds alone change" in out
     found = json.loads(told(capsys, "sweep", "show", swept, "--json")[1])
     assert found["best"]["point"] == {"adapt.layers": [1, 3]}
 
@@ -67,7 +66,7 @@ def test_best_writes_a_recipe_and_its_model(capsys, swept: str, tmp_path: Path):
         ("sweep best .", "no sweep here (no sweep.json)"),
         ("sweep quickstart somewhere", "quickstart: expected show or best"),
         ("sweep quickstart", "quickstart: sweep: Field required"),
-        ("sweep sweep_quick --out x", "--out: goes with best"),
+        ("sweep sweep_quick --out x", "--out: is for best alone"),
         ("sweep show . --set a.b=1", "takes no settings"),
         ("sweep sweep_quick --set sweep.space={adapt.ler:[1]}", "adapt.ler"),
         ("sweep sweep_quick --set sweep.space.adapt=1", "adapt: give a list"),
@@ -82,10 +81,10 @@ def test_bad_commands_are_one_line(capsys, command: str, problem: str, tmp_path:
 
 def test_a_sweep_without_any_good_trial_has_no_best(capsys, tiny_generator: str, tmp_path: Path):
     recipe, store = small_sweep(tiny_generator), open_store(tmp_path / "swept")
-    pin(store, recipe)
+    save_recipe(store, recipe)
     write_row(store, made_row(0, recipe.sweep.point(0), "failed"))
     status, _, err = told(capsys, "sweep", "best", store.uri)
-    assert status == 2 and "no trial has run to its end (1 failed)" in err
+    assert status == 2 and "no trial has completed (1 failed)" in err
     status, out, _ = told(capsys, "sweep", "show", store.uri)
     assert status == 0 and "trial 0: TrainingError: bad" in out
 

@@ -149,7 +149,7 @@ def test_the_script_brings_up_a_head_and_two_nodes(cluster: Multinode):
 
 def test_a_pretraining_outlives_a_node(trained: tuple[str, list[int], list[dict]]):
     told, _, history = trained
-    assert "it goes on when this command ends" in told and "ray job stop" in told
+    assert "it keeps running when this command ends" in told and "ray job stop" in told
     assert "FD " in told and "succeeded" in told
     assert history[-1]["kimg"] == pytest.approx(RECIPE["pretrain"]["kimg"])
 
@@ -166,7 +166,7 @@ def test_an_elastic_run_goes_on_with_the_workers_that_are_left(trained, undistur
 
 def test_a_generation_outlives_a_node(generated: str, store: Store):
     data = store.child("data")
-    assert read_manifest(data)["count"] == 1500
+    assert read_manifest(data).count == 1500
     assert verify(data) == []
     made = next(json.loads(line) for line in generated.splitlines() if line.startswith("{"))
     assert made["count"] == 1500 and made["rendered"] == 1500

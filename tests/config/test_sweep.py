@@ -54,7 +54,7 @@ def test_a_point_becomes_a_recipe():
     assert point_text({"adapt.layers": [1, 3], "adapt.lr": 0.00123456}) == "layers 1+3, lr 0.001235"
 
 
-def test_hands_do_not_make_another_sweep():
+def test_execution_keys_do_not_make_another_sweep():
     one, other = (recipe(space={"adapt.bias": [True, False]}, slots=slots) for slots in (1, 2))
     assert sweep_key(one) == sweep_key(other) != sweep_key(recipe(space={"adapt.bias": [False, True]}))
 
@@ -66,8 +66,8 @@ def test_hands_do_not_make_another_sweep():
         ({"space": {"adapt.lr": 3}}, "adapt.lr: give a list of values, or one of uniform"),
         ({"space": {"adapt.lr": []}}, "adapt.lr: give a list of values"),
         ({"space": {"adapt.lr": {"normal": [0, 1]}}}, "adapt.lr: one of uniform, loguniform, randint"),
-        ({"space": {"adapt.lr": {"uniform": [2, 1]}}}, "adapt.lr: [2, 1]: the least is not below"),
-        ({"space": {"adapt.lr": {"loguniform": [0, 1]}}}, "loguniform wants numbers above 0"),
+        ({"space": {"adapt.lr": {"uniform": [2, 1]}}}, "adapt.lr: [2, 1]: the least must be below"),
+        ({"space": {"adapt.lr": {"loguniform": [0, 1]}}}, "loguniform needs numbers above 0"),
         ({"space": {"adapt.lr": {"uniform": [0, 1]}}}, "a grid takes lists only"),
         ({"space": {"adapt.lr": [1, 1]}}, "adapt.lr lists a value twice"),
         ({"space": {"adapt.ler": [1]}}, "unknown key adapt.ler"),
@@ -75,17 +75,17 @@ def test_hands_do_not_make_another_sweep():
         ({"space": {"adapt.layers": [0]}}, "adapt.layers.0: should be greater than or equal to 1"),
         ({"space": {"adapt.layers": ["five"]}}, "adapt.layers"),
         ({"space": {"adapt.loss": ["moment"]}}, "adapt.loss"),
-        ({"space": {"adapt.lr.x": [1]}}, "adapt.lr.x is no key of a section"),
+        ({"space": {"adapt.lr.x": [1]}}, "adapt.lr.x is not a key of a section"),
         ({"space": {"adapt.lr": {"uniform": [-1, 1]}}, "algorithm": "optuna", "trials": 3}, "greater than 0, found -1"),
         ({"space": {"adapt.lr": {"uniform": [-9, -1]}}, "algorithm": "random", "trials": 3}, "greater than 0"),
         ({"space": {"target.poses": ["a"]}}, "target.poses cannot be swept over adapt"),
         ({"space": {"pretrain.lr": [1]}}, "pretrain.lr cannot be swept over adapt"),
-        ({"algorithm": "random"}, "random wants a number of trials"),
+        ({"algorithm": "random"}, "random needs a number of trials"),
         ({"trials": 5}, "leave trials out"),
-        ({"objectives": ["fd", "fd"]}, "named twice"),
+        ({"objectives": ["fd", "fd"]}, "listed twice"),
         ({"objectives": ["speed"]}, "sweep.objectives.0"),
-        ({"objectives": ["mmd2"], "scheduler": "asha"}, "name fd as the first objective"),
-        ({"scheduler": "pbt"}, "pbt breeds a population of trainings"),
+        ({"objectives": ["mmd2"], "scheduler": "asha"}, "make fd the first objective"),
+        ({"scheduler": "pbt"}, "pbt works on a population of trainings"),
         ({"over": "pretrain"}, "adapt.steps cannot be swept over pretrain"),
         ({"over": "pretrain", "space": {"pretrain.lr": [1]}}, "needs a source"),
         ({"space": {"adapt.seed": [0, 1]}, "objectives": ["loss"]}, "objective loss: a blend alone is fitted"),
@@ -101,7 +101,7 @@ def test_pretraining_measures_less():
     assert recipe(PRETRAIN, over="pretrain", space={"pretrain.network.base": [64, 128]}).sweep.count == 2
     with pytest.raises(ConfigError, match="pretraining does not measure coverage"):
         recipe(PRETRAIN, over="pretrain", space={"pretrain.lr": [1]}, objectives=["coverage"])
-    with pytest.raises(ConfigError, match="batch 30 is no multiple"):
+    with pytest.raises(ConfigError, match="batch 30 is not a multiple"):
         recipe(PRETRAIN, over="pretrain", space={"pretrain.batch": [32, 30]})
 
 

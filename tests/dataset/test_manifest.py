@@ -1,34 +1,40 @@
-"""The commit protocol: once and for all, whoever writes, in whatever order."""
+"""Manifests: what readers see, whoever publishes, in whatever order the shards were committed."""
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from flexpose_ray.dataset import manifest as m
-from flexpose_ray.dataset.manifest import ShardId
+from flexpose_ray.dataset.commits import commit_shard
+from flexpose_ray.dataset.fields import canonical_json
+from flexpose_ray.dataset.layout import ShardId, plan_shards
+from flexpose_ray.dataset.manifest import newest_manifest, publish, read_manifest
+from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.dataset.shards import encode_shard
-from flexpose_ray.errors import ConfigError, DataError, NonDeterminismError, StorageError
-from flexpose_ray.storage.base import MissingKeyError, Store
+from flexpose_ray.errors import DataError, StorageError
+from flexpose_ray.storage.base import MissingKeyError, Store, read_json
 from flexpose_ray.storage.local import LocalStore
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.storage.s3 import S3Store
+from tests.run_specs import run_spec
 
-RUN = {"generator": "abc", "seed": 7, "shard_size": 10, "images": False, "alpha": {"size": 64, "channels": 3}}
+RUN = run_spec()
+FIRST = "manifests/v00001.json"
 
 
-def shard_bytes(shard: ShardId, shift: float = 0.0) -> bytes:
+def shard_bytes(shard: ShardId) -> bytes:
     index_N = np.arange(shard.rows) + 10 * shard.index
-    keypoints_NJ2 = np.full((shard.rows, 15, 2), 0.5 + shift, np.float32) + index_N[:, None, None] / 1000
+    keypoints_NJ2 = np.full((shard.rows, 15, 2), 0.5, np.float32) + index_N[:, None, None] / 1000
     return encode_shard(index_N, keypoints_NJ2, np.ones((shard.rows, 15)))
 
 
 def fill(store: Store, count: int, order: int = 1) -> list[ShardId]:
-    shards = m.plan_shards(count, 10)
+    shards = plan_shards(count, 10)
     for shard in shards[::order]:
-        m.commit_shard(store, shard.index, shard_bytes(shard), {"rows": shard.rows})
+        commit_shard(store, shard.index, shard_bytes(shard), {"rows": shard.rows})
     return shards
 
 
@@ -36,152 +42,124 @@ def contents(store: Store) -> dict[str, bytes]:
     return {key: store.get(key) for key in store.list()}
 
 
-def test_plan():
-    assert m.plan_shards(25, 10) == [(0, 10), (1, 10), (2, 5)]
-    assert m.plan_shards(20, 10) == [(0, 10), (1, 10)]
-    assert m.plan_shards(3, 10) == [(0, 3)]
-
-
-def test_canonical_json():
-    assert m.canonical_json({"b": 1, "a": [None, 0.5]}) == b'{"a":[null,0.5],"b":1}\n'
-    with pytest.raises(ValueError):
-        m.canonical_json({"a": float("nan")})
-
-
-def test_pin_run_names_all_that_differs(store: Store):
-    m.pin_run(store, RUN)
-    m.pin_run(store, dict(reversed(RUN.items())))
-    other = RUN | {"seed": 8, "alpha": {"size": 128, "channels": 3}, "gate": None}
-    with pytest.raises(ConfigError) as error:
-        m.pin_run(store, other)
-    text = str(error.value)
-    assert "seed was 7 and is now 8" in text and "alpha.size was 64 and is now 128" in text
-    assert "gate was absent and is now None" in text and "channels" not in text and "continue" in error.value.hint
-    assert store.uri in text
-
-
-def test_pin_run_refuses_a_server_without_conditional_writes(tmp_path):
-    class Careless(LocalStore):
-        def put_if_absent(self, key: str, data: bytes) -> bool:
-            self.put(key, data)
-            return True
-
-    with pytest.raises(StorageError, match="conditional writes"):
-        m.pin_run(Careless(tmp_path), RUN)
-
-
-def test_commit_once(store: Store):
-    shard = ShardId(3, 10)
-    sha256 = m.commit_shard(store, 3, shard_bytes(shard), {"rows": 10})
-    before = contents(store)
-    assert m.commit_shard(store, 3, shard_bytes(shard), {"rows": 10}) == sha256
-    with pytest.raises(NonDeterminismError, match=sha256[:16]):
-        m.commit_shard(store, 3, shard_bytes(shard, 0.1), {"rows": 10})
-    assert contents(store) == before, "the loser leaves nothing behind"
-    assert m.committed(store) == {shard}
-    (commit,) = m.read_commits(store, [shard])
-    assert commit["sha256"] == sha256 and commit["shard"] == f"shards/00000003-{sha256[:16]}.parquet"
-    assert commit["bytes"] == len(shard_bytes(shard)) and commit["stats"] == {"rows": 10}
-
-
-def test_writers_that_race_with_other_bytes_have_one_winner(store: Store):
-    def write(shift: float) -> str | None:
-        try:
-            return m.commit_shard(store, 0, shard_bytes(ShardId(0, 10), shift), {"rows": 10})
-        except NonDeterminismError:
-            return None
-
-    with ThreadPoolExecutor(4) as pool:
-        won = [sha256 for sha256 in pool.map(write, [0.1, 0.2, 0.3, 0.4]) if sha256]
-    (commit,) = m.read_commits(store, [ShardId(0, 10)])
-    assert won == [commit["sha256"]] and store.list("shards/") == [commit["shard"]]
+def index(store: Store) -> np.ndarray:
+    return np.concatenate([block["index"] for block in PoseReader(store).blocks()])
 
 
 def test_publish_and_read(store: Store):
     with pytest.raises(MissingKeyError, match="no published data set"):
-        m.read_manifest(store)
-    m.pin_run(store, RUN)
-    manifest = m.publish(store, fill(store, 25))
-    assert manifest == m.read_manifest(store)
-    assert manifest["version"] == 1 and manifest["count"] == 25 and manifest["run"] == RUN
-    assert [entry["rows"] for entry in manifest["shards"]] == [10, 10, 5]
-    index = np.concatenate([shard["index"] for shard in m.iter_shards(store)])
-    np.testing.assert_array_equal(index, np.arange(25))
+        read_manifest(store)
+    assert newest_manifest(store) is None
+    manifest = publish(store, RUN, fill(store, 25))
+    assert manifest == read_manifest(store)
+    assert manifest.version == 1 and manifest.count == 25 and manifest.run == RUN
+    assert [entry.rows for entry in manifest.shards] == [10, 10, 5]
+    assert manifest.sha256 == hashlib.sha256(store.get(FIRST)).hexdigest()
+    np.testing.assert_array_equal(index(store), np.arange(25))
+
+
+def test_keys_on_storage(tmp_path):
+    store = LocalStore(tmp_path)
+    publish(store, RUN, fill(store, 15))
+    value = read_json(store, FIRST)
+    assert set(value) == {"version", "count", "run", "libraries", "rejects", "shards"}
+    assert value["run"] == RUN.to_json() and value["shards"][1] == read_json(store, "commits/00000001-5.json")
+    assert store.get(FIRST) == canonical_json(value)
 
 
 def test_publishing_the_same_again_makes_no_version(store: Store):
-    m.pin_run(store, RUN)
     shards = fill(store, 25)
-    m.publish(store, shards)
+    newest = publish(store, RUN, shards)
     before = contents(store)
-    assert m.publish(store, shards)["version"] == 1
+    assert publish(store, RUN, shards).version == publish(store, RUN, shards, newest).version == 1
     assert contents(store) == before
 
 
 def test_publishing_what_is_not_committed(store: Store):
-    m.pin_run(store, RUN)
     fill(store, 10)
     with pytest.raises(MissingKeyError, match=r"commits/00000001-10\.json"):
-        m.publish(store, m.plan_shards(20, 10))
+        publish(store, RUN, plan_shards(20, 10))
     assert store.list("manifests/") == []
 
 
 def test_publishers_that_race_agree(store: Store):
-    m.pin_run(store, RUN)
     shards = fill(store, 25)
     with ThreadPoolExecutor(4) as pool:
-        assert {made["version"] for made in pool.map(lambda _: m.publish(store, shards), range(4))} == {1}
+        assert {made.version for made in pool.map(lambda _: publish(store, RUN, shards), range(4))} == {1}
 
 
-def test_growth_adds_a_version_and_keeps_the_old_one_whole(store: Store):
-    m.pin_run(store, RUN)
-    m.publish(store, fill(store, 25))
+@pytest.mark.parametrize("known", [True, False])
+def test_growth_adds_a_version_and_keeps_the_old_one_whole(store: Store, known: bool):
+    newest = publish(store, RUN, fill(store, 25))
     before = contents(store)
-    assert m.publish(store, fill(store, 43))["version"] == 2
+    assert publish(store, RUN, fill(store, 43), newest if known else None).version == 2
     after = contents(store)
     assert {key: after[key] for key in before} == before
     added = sorted(set(after) - set(before))
     assert [key for key in added if key.startswith("commits/")] == [
         "commits/00000002-10.json", "commits/00000003-10.json", "commits/00000004-3.json",
     ]  # fmt: skip
-    index = np.concatenate([shard["index"] for shard in m.iter_shards(store)])
-    np.testing.assert_array_equal(index, np.arange(43))
+    np.testing.assert_array_equal(index(store), np.arange(43))
+
+
+def test_a_publisher_who_knows_an_old_version_adds_to_the_newest(store: Store):
+    first = publish(store, RUN, fill(store, 25))
+    publish(store, RUN, fill(store, 43), first)
+    assert publish(store, RUN, fill(store, 60), first).version == 3 == read_manifest(store).version
 
 
 def test_bytes_depend_neither_on_order_nor_on_the_kind_of_store(tmp_path, s3_uri: str):
     stores = [open_store(tmp_path / "a"), open_store(s3_uri)]
     for store, order in zip(stores, (1, -1), strict=True):
-        m.pin_run(store, RUN)
-        m.publish(store, fill(store, 43, order))
+        RUN.pin(store)
+        publish(store, RUN, fill(store, 43, order))
     assert isinstance(stores[1], S3Store) and contents(stores[0]) == contents(stores[1])
 
 
 def test_a_shard_with_other_bytes_is_not_read(store: Store):
-    m.pin_run(store, RUN)
-    manifest = m.publish(store, fill(store, 43))
-    store.put(manifest["shards"][1]["shard"], b"damaged")
+    manifest = publish(store, RUN, fill(store, 43))
+    store.put(manifest.shards[1].shard, b"damaged")
     with pytest.raises(DataError, match=r"00000001-.*other bytes than were committed.*flexpose repair"):
-        list(m.iter_shards(store))
+        index(store)
 
 
 def test_the_manifest_sums_what_the_gate_rejected(store: Store):
-    m.pin_run(store, RUN)
-    shards = m.plan_shards(25, 10)
+    shards = plan_shards(25, 10)
     for shard, rejects in zip(shards, ({"limbs": 2, "copy": 1}, {}, {"limbs": 3}), strict=True):
-        m.commit_shard(store, shard.index, shard_bytes(shard), {"rows": shard.rows, "rejects": rejects})
-    assert m.publish(store, shards)["rejects"] == {"limbs": 5, "copy": 1}
-
-
-def test_the_log_keeps_every_call(store: Store):
-    assert m.read_log(store) == []
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: m.log_call(store, {"poses": n}), range(4)))
-    assert sorted(note["poses"] for note in m.read_log(store)) == [0, 1, 2, 3]
+        commit_shard(store, shard.index, shard_bytes(shard), {"rows": shard.rows, "rejects": rejects})
+    assert publish(store, RUN, shards).rejects == {"limbs": 5, "copy": 1}
 
 
 @pytest.mark.parametrize("broken", [b"{", b"[]", b"\xff"])
 def test_broken_json_is_named(store: Store, broken: bytes):
-    store.put("manifests/v00001.json", broken)
+    store.put(FIRST, broken)
     with pytest.raises(StorageError, match=r"manifests/v00001.json: .*JSON") as error:
-        m.read_manifest(store)
+        read_manifest(store)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        (("count",), "many", "count is 'many', not an integer"),
+        (("shards",), {}, r"shards is \{\}, not a list"),
+        (("run", "seed"), None, "run.seed is None, not an integer"),
+        (("run", "format"), 1, "run.format is 1, this version reads 2"),
+        (("shards", 1), 5, r"shards\.1 is 5, not an object"),
+        (("shards", 1, "sha256"), 5, r"shards\.1\.sha256 is 5, not a string"),
+        (("rejects", "limbs"), "2", r"rejects\.limbs is '2', not an integer"),
+        (("owner",), "me", "owner is unknown to this version"),
+    ],
+)
+def test_damage_is_one_line_that_names_file_and_key(tmp_path, path: tuple, value: object, problem: str):
+    store = LocalStore(tmp_path)
+    publish(store, RUN, fill(store, 25))
+    manifest = read_json(store, FIRST)
+    inner = manifest
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    store.put(FIRST, canonical_json(manifest))
+    with pytest.raises(DataError, match=rf"v00001\.json: {problem} \(") as error:
+        read_manifest(store)
     assert "\n" not in str(error.value)

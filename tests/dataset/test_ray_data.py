@@ -1,4 +1,4 @@
-"""A data set in the hands of Ray."""
+"""A data set as Ray Data reads it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import pytest
 import torch
 
 import flexpose_ray
-from flexpose_ray.dataset.manifest import commit_shard, pin_run, plan_shards, publish
+from flexpose_ray.dataset.commits import commit_shard
+from flexpose_ray.dataset.layout import plan_shards
+from flexpose_ray.dataset.manifest import publish
 from flexpose_ray.dataset.shards import encode_shard, shard_schema
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.storage.open import open_store
+from tests.run_specs import run_spec
 
 COUNT = 64
 
@@ -20,12 +23,11 @@ def keypoints_NJ2(s3_uri: str) -> np.ndarray:
     """Poses of a data set at ``s3_uri``, in shards of ten."""
     store = open_store(s3_uri)
     poses_NJ2 = np.random.default_rng(0).random((COUNT, 15, 2), np.float32)
-    pin_run(store, {"generator": "ab", "seed": 0, "skeleton": "body_15", "shard_size": 10, "images": None})
     for index, rows in plan_shards(COUNT, 10):
         index_N = np.arange(rows) + 10 * index
         data = encode_shard(index_N, poses_NJ2[index_N], np.ones((rows, 15)))
         commit_shard(store, index, data, {"rows": rows})
-    publish(store, plan_shards(COUNT, 10))
+    publish(store, run_spec(), plan_shards(COUNT, 10))
     return poses_NJ2
 
 
@@ -51,13 +53,13 @@ def test_some_columns(ray_cluster, s3_uri: str, keypoints_NJ2: np.ndarray):
 
 
 @pytest.mark.slow
-def test_a_worker_tells_of_damage(ray_cluster, s3_uri: str, keypoints_NJ2: np.ndarray):
+def test_a_worker_finds_damage(ray_cluster, s3_uri: str, keypoints_NJ2: np.ndarray):
     poses = flexpose_ray.open_dataset(s3_uri)
-    poses.store.put(poses.shards[3]["shard"], b"damaged")
+    poses.store.put(poses.shards[3].shard, b"damaged")
     with pytest.raises(Exception, match="other bytes than were committed"):
         poses.to_ray().count()
 
 
-def test_an_unknown_column_is_told_before_ray_starts(s3_uri: str, keypoints_NJ2: np.ndarray):
+def test_an_unknown_column_is_refused_before_ray_starts(s3_uri: str, keypoints_NJ2: np.ndarray):
     with pytest.raises(ConfigError, match="'image'"):
         flexpose_ray.open_dataset(s3_uri).to_ray(["image"])

@@ -6,17 +6,16 @@ import json
 import pickle
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import flexpose_ray
-from flexpose_ray.dataset.opened import PoseDataset
-from flexpose_ray.dataset.reader import prefetched
+from flexpose_ray.dataset.loaders import PoseDataset
 from flexpose_ray.dataset.shards import shard_schema
 from flexpose_ray.errors import ConfigError, DataError
+from flexpose_ray.models.generators import copy_model
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.storage.base import MissingKeyError, Store
 from flexpose_ray.storage.local import LocalStore
@@ -33,11 +32,25 @@ def test_reading_loads_no_ray(tmp_path, make_dataset):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "12 False\n"
 
 
-def test_what_a_data_set_tells(store: Store, make_dataset):
+def test_showing_loads_neither_torch_nor_ray(tmp_path, make_dataset, tiny_adapted: str):
+    make_dataset(LocalStore(tmp_path), 12)
+    copy_model(tiny_adapted, LocalStore(tmp_path / "model"))
+    code = f"""
+import sys
+from flexpose_ray.cli import main
+main(["show", {str(tmp_path)!r}, "--json"])
+print({{"torch", "ray"}} & set(sys.modules))
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    *text, modules = out.splitlines()
+    assert json.loads("".join(text))["fd_to_shots"] > 0 and modules == "set()"
+
+
+def test_what_a_data_set_knows_of_itself(store: Store, make_dataset):
     make_dataset(store, 25)
     poses = flexpose_ray.open_dataset(store.uri)
-    assert poses.count == 25 and poses.skeleton.name == "body_15" and poses.run["seed"] == 7
-    assert [entry["rows"] for entry in poses.shards] == [10, 10, 5]
+    assert poses.count == 25 and poses.skeleton.name == "body_15" and poses.run.seed == 7
+    assert [entry.rows for entry in poses.shards] == [10, 10, 5]
     assert poses.columns == ["index", "keypoints", "confidence"]
     assert "25 poses" in repr(poses)
     assert pickle.loads(pickle.dumps(poses)).manifest == poses.manifest
@@ -48,13 +61,13 @@ def test_nothing_published(store: Store):
         flexpose_ray.open_dataset(store.uri)
 
 
-def test_a_data_set_without_a_skeleton_is_told(tmp_path, make_dataset):
+def test_a_manifest_without_a_skeleton(tmp_path, make_dataset):
     make_dataset(LocalStore(tmp_path), 5)
     file = tmp_path / "manifests/v00001.json"
     manifest = json.loads(file.read_text())
     del manifest["run"]["skeleton"]
     file.write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match="names no skeleton"):
+    with pytest.raises(DataError, match=r"v00001\.json: run\.skeleton is missing"):
         flexpose_ray.open_dataset(tmp_path)
 
 
@@ -89,52 +102,33 @@ def test_to_arrow(store: Store, make_dataset):
 
 
 @pytest.mark.parametrize("read", ["to_arrow", "iter_arrow"])
-def test_an_unknown_column_is_told(tmp_path, make_dataset, read: str):
+def test_an_unknown_column(tmp_path, make_dataset, read: str):
     make_dataset(LocalStore(tmp_path), 5)
     with pytest.raises(ConfigError, match=r"'image' \(choose of index, keypoints, confidence\)"):
         getattr(flexpose_ray.open_dataset(tmp_path), read)(["index", "image"])
 
 
 @pytest.mark.parametrize("read", [PoseDataset.blocks, PoseDataset.iter_arrow, PoseDataset.to_torch])
-def test_damage_is_told_before_it_is_read(tmp_path, make_dataset, read):
+def test_damage_is_found_before_it_is_read(tmp_path, make_dataset, read):
     make_dataset(LocalStore(tmp_path), 26)
     poses = flexpose_ray.open_dataset(tmp_path)
-    file = tmp_path / poses.shards[1]["shard"]
+    file = tmp_path / poses.shards[1].shard
     file.write_bytes(bytes(byte ^ (at == 50) for at, byte in enumerate(file.read_bytes())))
-    with pytest.raises(DataError, match=f"{poses.shards[1]['shard']}: other bytes than were committed"):
+    with pytest.raises(DataError, match=f"{poses.shards[1].shard}: other bytes than were committed"):
         list(read(poses))
 
 
-def test_alpha_and_attribution_come_from_the_model(store: Store, make_dataset):
+def test_attributions_come_from_the_model(store: Store, make_dataset):
     make_dataset(store, 5)
-    assert PoseDataset(store).alpha == Alpha() and PoseDataset(store).attributions == []
+    assert PoseDataset(store).attributions == []
     base = {"config": {"alpha": Alpha(size=32).config}, "card": {"attribution": "COCO, CC BY 4.0"}}
     store.put("model/base/model.json", json.dumps(base).encode())
     store.put("model/model.json", json.dumps({"config": {}, "card": {"attribution": "rowers of mine"}}).encode())
     poses = flexpose_ray.open_dataset(store.uri)
-    assert poses.alpha == Alpha(size=32)
+    assert poses.alpha == Alpha(size=16), "the run's"
     assert poses.attributions == ["rowers of mine", "COCO, CC BY 4.0"]
 
 
 def test_alpha_of_stored_pictures(tmp_path, make_dataset):
     make_dataset(LocalStore(tmp_path), 5, images="webp")
     assert flexpose_ray.open_dataset(tmp_path).alpha == Alpha(size=16)
-
-
-def test_prefetching_keeps_order_is_one_ahead_and_passes_errors_on():
-    begun, ahead = [], threading.Event()
-
-    def load(item: int) -> int:
-        begun.append(item)
-        if item == 1:
-            ahead.set()
-        if item == 3:
-            raise ValueError("third")
-        return -item
-
-    found = prefetched(range(5), load)
-    assert next(found) == (0, 0)
-    assert ahead.wait(5) and begun == [0, 1]
-    assert [next(found), next(found)] == [(1, -1), (2, -2)]
-    with pytest.raises(ValueError, match="third"):
-        next(found)

@@ -7,13 +7,14 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from flexpose_ray.dataset.manifest import MODEL, ShardId, pin_run
+from flexpose_ray.dataset.layout import MODEL, ShardId
 from flexpose_ray.dataset.render import STRIDE, ShardRenderer
 from flexpose_ray.errors import ConfigError, WeightsError
 from flexpose_ray.models.generators import copy_model, load_sampler
 from flexpose_ray.pose.gate import GateSettings
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
+from tests.run_specs import run_spec
 
 ALL_PASS = GateSettings("drop", confidence=0, margin=1e6, duplicate=0)
 
@@ -25,9 +26,7 @@ def renderer(tiny_generator: str, tmp_path):
     def make(gate: GateSettings, images: str | None = None) -> ShardRenderer:
         store = open_store(tmp_path / "data")
         digest = copy_model(tiny_generator, store.child(MODEL))
-        run = {"generator": digest, "skeleton": "body_15", "seed": 5, "shard_size": 40, "batch": 16}
-        pin_run(store, run | {"gate": asdict(gate), "images": images})
-        return ShardRenderer(store)
+        return ShardRenderer(store, run_spec(images, generator=digest, seed=5, shard_size=40, gate=asdict(gate)))
 
     return make
 
@@ -64,7 +63,7 @@ def test_drop_replaces_what_fails_from_addresses_of_its_own(renderer):
     np.testing.assert_allclose(poses.confidence_NJ, confidence_NJ, atol=1e-6)
 
 
-def test_a_gate_that_lets_nothing_pass_is_told(renderer):
+def test_a_gate_that_lets_nothing_pass(renderer):
     with pytest.raises(ConfigError, match=r"generate.gate: rejects nearly every pose at 40 places .*confidence"):
         renderer(GateSettings("drop", confidence=1)).poses(ShardId(0, 40))
 
@@ -72,14 +71,12 @@ def test_a_gate_that_lets_nothing_pass_is_told(renderer):
 @pytest.mark.parametrize("images", [None, "png", "webp"])
 def test_the_same_bytes_every_time(renderer, images: str | None):
     made = renderer(GateSettings(), images)
-    first = made.encoded(ShardId(0, 40))
+    first = made.encode(ShardId(0, 40))
     made.poses(ShardId(3, 40))
-    assert made.encoded(ShardId(0, 40)) == first != made.encoded(ShardId(1, 40))
+    assert made.encode(ShardId(0, 40)) == first != made.encode(ShardId(1, 40))
 
 
 def test_another_model_than_pinned(renderer, store: Store, tiny_generator: str):
     copy_model(tiny_generator, store.child(MODEL))
-    run = {"generator": "0" * 64, "skeleton": "body_15", "seed": 5, "shard_size": 40, "batch": 16}
-    pin_run(store, run | {"gate": asdict(GateSettings()), "images": None})
     with pytest.raises(WeightsError, match="the run began with 0000000000000000"):
-        ShardRenderer(store)
+        ShardRenderer(store, run_spec(generator="0" * 64))

@@ -1,11 +1,12 @@
-"""What is said of a data set."""
+"""Describing a data set."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from flexpose_ray.dataset.manifest import iter_shards
+from flexpose_ray.config import GenerateConfig
+from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.dataset.show import format_show, show
 from flexpose_ray.engine.generate.run import generate
 from flexpose_ray.judging.metrics import frechet_distance
@@ -14,12 +15,16 @@ from flexpose_ray.storage.base import MissingKeyError
 from flexpose_ray.storage.open import open_store
 
 pytestmark = pytest.mark.slow
-RUN = {"seed": 5, "shard_size": 40, "batch": 16, "on_progress": lambda *_: None}
+
+
+def sample(generator: str | None, uri: str, count: int) -> dict:
+    config = GenerateConfig(count=count, seed=5, shard_size=40, batch=16)
+    return generate(generator, uri, config, lambda *_: None)
 
 
 def test_a_data_set_of_an_adapted_model(without_ray, tiny_adapted: str, tmp_path):
     store = open_store(tmp_path / "data")
-    made = generate(tiny_adapted, store.uri, count=130, **RUN)
+    made = sample(tiny_adapted, store.uri, 130)
     shown = show(store)
     sampler = load_sampler(tiny_adapted)
     wanted = {"count": 130, "shards": 4, "seed": 5, "generator": sampler.digest, "manifest": made["manifest"]}
@@ -27,19 +32,19 @@ def test_a_data_set_of_an_adapted_model(without_ray, tiny_adapted: str, tmp_path
     assert shown["schema"]["keypoints"].startswith("fixed_size_list") and shown["committed"] == shown["drawn"] == 130
     assert shown["bytes"] == sum(len(store.get(key)) for key in store.list("shards/"))
     assert shown["rejects"] == made["rejects"] and sum(shown["rejects"].values()) > 0, "an untrained generator"
-    poses_NJ2 = np.concatenate([shard["keypoints"] for shard in iter_shards(store)])
+    poses_NJ2 = np.concatenate([shard["keypoints"] for shard in PoseReader(store).blocks()])
     assert shown["fd_to_shots"] == pytest.approx(frechet_distance(poses_NJ2, sampler.shots_SJ2))
     cost = shown["cost"]
     assert cost["poses"] == 130 and cost["cpu_s_per_million"] > 0 == cost["gpu_s_per_million"]
     text = format_show(shown)
-    for told in ("130 poses in 4 shards", "warn; of 130 drawn", "FD to shots", "CPU-seconds a million"):
-        assert told in text
+    for part in ("130 poses in 4 shards", "warn; of 130 drawn", "FD to shots", "CPU-seconds a million"):
+        assert part in text
 
 
 def test_work_that_is_not_published(without_ray, tiny_generator: str, tmp_path):
     store = open_store(tmp_path / "data")
-    generate(tiny_generator, store.uri, count=130, **RUN)
-    generate(None, store.uri, count=170, **RUN)
+    sample(tiny_generator, store.uri, 130)
+    sample(None, store.uri, 170)
     store.delete("manifests/v00002.json")
     shown = show(store)
     assert (shown["count"], shown["committed"], shown["fd_to_shots"]) == (130, 170, None)

@@ -11,7 +11,7 @@ import torch
 import torch.distributed
 from torch.utils.data import DataLoader
 
-from flexpose_ray.dataset.opened import PoseDataset
+from flexpose_ray.dataset.loaders import PoseDataset
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.alpha import to_uint8
 from flexpose_ray.storage.base import Store
@@ -132,12 +132,12 @@ def test_a_pass_that_is_left_early_leaves_no_thread(poses: PoseDataset):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "problem"),
     [
         ({"batch": 0}, "batch 0"), ({"seed": -1}, "seed -1"), ({"images": True}, "holds no pictures"),
-        ({"rank": 1}, "go together"), ({"rank": 2, "world": 2}, "rank 2 of 2"), ({"rank": 0, "world": 104}, "of 104"),
+        ({"rank": 1}, "together"), ({"rank": 2, "world": 2}, "rank 2 of 2"), ({"rank": 0, "world": 104}, "of 104"),
     ],
 )  # fmt: skip
-def test_wrong_arguments(poses: PoseDataset, wrong: dict, told: str):
-    with pytest.raises(ConfigError, match=told):
+def test_wrong_arguments(poses: PoseDataset, wrong: dict, problem: str):
+    with pytest.raises(ConfigError, match=problem):
         poses.to_torch(**wrong)

@@ -1,4 +1,4 @@
-"""What `flexpose evaluate` says: an honest verdict, the judged row marked, doubts named."""
+"""What `flexpose evaluate` reports: an honest verdict, the judged row marked, doubts named."""
 
 import json
 
@@ -81,7 +81,7 @@ def test_table_marks_the_judged_row_and_the_best_and_lines_up(good):
     assert len({len(line) for line in table}) == 1
     assert table[1].startswith("   floor (target / target)")
     assert any(line.startswith("   rival <b>") for line in table)
-    assert "200 poses a side" in lines[len(table) + 1]
+    assert "200 poses on each side" in lines[len(table) + 1]
     assert good["verdict"] in lines
 
 

@@ -12,10 +12,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from flexpose_ray.export.mmpose import dataset_info, oks_sigmas
+from flexpose_ray.export.options import ExportOptions
 from flexpose_ray.export.write import export
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68, SKELETONS, get_skeleton
-from flexpose_ray.sources.formats.coco import read_coco
+from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.local import LocalStore
 
 
@@ -42,7 +43,7 @@ def average_precision(file, skeleton, shift: float) -> float:
 @pytest.mark.parametrize("skeleton", [BODY_15, FACE_68])
 def test_coco_eval_finds_every_pose(tmp_path, make_dataset, skeleton):
     make_dataset(LocalStore(tmp_path / "set"), 26, skeleton=skeleton.name)
-    export(str(tmp_path / "set"), "coco", str(tmp_path / "out"))
+    export(str(tmp_path / "set"), str(tmp_path / "out"), ExportOptions("coco"))
     file = tmp_path / "out/annotations.json"
     assert average_precision(file, skeleton, 0) == 1.0
     assert average_precision(file, skeleton, 40) < 0.5, "detections that are off do count as such"
@@ -50,7 +51,7 @@ def test_coco_eval_finds_every_pose(tmp_path, make_dataset, skeleton):
 
 def test_annotations(tmp_path, make_dataset):
     keypoints_NJ2 = make_dataset(LocalStore(tmp_path / "set"), 26)
-    export(str(tmp_path / "set"), "coco", str(tmp_path / "out"), size=512)
+    export(str(tmp_path / "set"), str(tmp_path / "out"), ExportOptions("coco", size=512))
     coco = json.loads((tmp_path / "out/annotations.json").read_text())
     assert [image["id"] for image in coco["images"]] == list(range(1, 27))
     assert coco["images"][25] == {
@@ -74,15 +75,15 @@ def test_annotations(tmp_path, make_dataset):
 
 def test_our_own_reader_takes_it(tmp_path, make_dataset):
     make_dataset(LocalStore(tmp_path / "set"), 26)
-    export(str(tmp_path / "set"), "coco", str(tmp_path / "out"))
-    poses, report = read_coco(tmp_path / "out/annotations.json")
+    export(str(tmp_path / "set"), str(tmp_path / "out"), ExportOptions("coco"))
+    poses, report = read_source(f"coco:{tmp_path}/out/annotations.json")
     assert len(poses) == 26 and poses.skeleton_name == "body_15", report
 
 
 @pytest.mark.parametrize("encoding", ["png", "webp"])
 def test_stored_pictures_go_along_as_they_are(tmp_path, make_dataset, encoding: str):
     keypoints_NJ2 = make_dataset(LocalStore(tmp_path / "set"), 26, images=encoding)
-    done = export(str(tmp_path / "set"), "coco", str(tmp_path / "out"))
+    done = export(str(tmp_path / "set"), str(tmp_path / "out"), ExportOptions("coco"))
     assert done["images"] and done["size"] == 16 and done["files"] == 26 + 3
     coco = json.loads((tmp_path / "out/annotations.json").read_text())
     for image, keypoints_J2 in zip(coco["images"], keypoints_NJ2, strict=True):
@@ -93,7 +94,7 @@ def test_stored_pictures_go_along_as_they_are(tmp_path, make_dataset, encoding: 
 
 def test_pictures_of_another_size_are_drawn(tmp_path, make_dataset):
     keypoints_NJ2 = make_dataset(LocalStore(tmp_path / "set"), 12, images="webp")
-    export(str(tmp_path / "set"), "coco", str(tmp_path / "out"), size=40)
+    export(str(tmp_path / "set"), str(tmp_path / "out"), ExportOptions("coco", size=40))
     drawn = cv2.imread(str(tmp_path / "out/images/000000000012.png"))[..., ::-1]
     np.testing.assert_array_equal(drawn, Alpha(size=40).draw_cv(keypoints_NJ2[11]))
 
@@ -101,9 +102,9 @@ def test_pictures_of_another_size_are_drawn(tmp_path, make_dataset):
 def test_pictures_can_be_left_out_or_asked_for(tmp_path, make_dataset):
     make_dataset(LocalStore(tmp_path / "with"), 12, images="png")
     make_dataset(LocalStore(tmp_path / "without"), 12)
-    assert export(str(tmp_path / "with"), "coco", str(tmp_path / "a"), images=False)["files"] == 3
+    assert export(str(tmp_path / "with"), str(tmp_path / "a"), ExportOptions("coco", images=False))["files"] == 3
     assert not (tmp_path / "a/images").exists()
-    assert export(str(tmp_path / "without"), "coco", str(tmp_path / "b"), images=True)["size"] == 256
+    assert export(str(tmp_path / "without"), str(tmp_path / "b"), ExportOptions("coco", images=True))["size"] == 256
     assert len(list((tmp_path / "b/images").iterdir())) == 12
 
 
@@ -114,10 +115,10 @@ def test_the_annotations_wait_for_the_pictures(tmp_path, make_dataset):
     def look(done: int, _: int) -> None:
         seen.append((len(list((tmp_path / "out/images").iterdir())), (tmp_path / "out/annotations.json").exists()))
 
-    export(str(tmp_path / "set"), "coco", str(tmp_path / "out"), on_progress=look)
+    export(str(tmp_path / "set"), str(tmp_path / "out"), ExportOptions("coco"), on_progress=look)
     assert seen == [(10, False), (20, False), (26, False)] and (tmp_path / "out/annotations.json").exists()
     (tmp_path / "out/images/000000000013.png").unlink()
-    assert export(str(tmp_path / "set"), "coco", str(tmp_path / "out"))["written"] == 2
+    assert export(str(tmp_path / "set"), str(tmp_path / "out"), ExportOptions("coco"))["written"] == 2
 
 
 @pytest.mark.parametrize("name", SKELETONS)

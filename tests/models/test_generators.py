@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,23 +12,24 @@ from flexpose_ray.errors import WeightsError
 from flexpose_ray.models.generators import copy_model, load_generator, load_sampler, save_adapted, save_generator
 from flexpose_ray.models.weights import read_model, write_model
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.pose.moments import moments
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.distribution import moments
 
 INDICES = np.arange(10)
 POSES_NJ2 = np.random.default_rng(0).random((50, 15, 2), np.float32)
-SOURCE, LIMITS, SHOTS = moments(torch.as_tensor(POSES_NJ2)), PoseLimits.of(POSES_NJ2, BODY_15), POSES_NJ2[:12]
+SOURCE, LIMITS, SHOTS = moments(POSES_NJ2), PoseLimits.of(POSES_NJ2, BODY_15), POSES_NJ2[:12]
 
 
-def networks(seed=0, channels=3):
+def networks(seed=0, channels=3) -> Networks:
     torch.manual_seed(seed)
     beta = Beta(channels=channels, width=4)
     beta(torch.randn(4, channels, 16, 16))  # so that its running statistics are not those of the start
@@ -35,15 +37,15 @@ def networks(seed=0, channels=3):
     generator = Generator(16, z_size=16, w_size=24, depth=2, **shared)
     generator.mapping.w_mean.fill_(0.5)
     alpha = Alpha(size=16, channels=channels, width=0.05)
-    return generator, Discriminator(16, **shared), beta, alpha, SOURCE, LIMITS
+    return Networks(generator, Discriminator(16, **shared), beta, alpha, SOURCE)
 
 
 def saved(uri, seed=0):
-    return save_generator(str(uri), *networks(seed), {"fd": 0.1})
+    return save_generator(str(uri), networks(seed), LIMITS, {"fd": 0.1})
 
 
 def adapted(uri, base_uri, base_digest):
-    transfer = Transfer.for_generator(networks()[0], (1, 3), bias=True)
+    transfer = Transfer.for_generator(networks().generator, (1, 3), bias=True)
     transfer.maps["1"].bias.data.fill_(1.0)
     return save_adapted(str(uri), str(base_uri), base_digest, transfer, SHOTS, {"shots": 12}), transfer
 
@@ -51,24 +53,25 @@ def adapted(uri, base_uri, base_digest):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_generator_comes_back_with_all_its_parts(store: Store, channels):
     parts = networks(channels=channels)
-    digest = save_generator(store.uri, *parts, {"fd": 0.1})
+    digest = save_generator(store.uri, parts, LIMITS, {"fd": 0.1})
     back = load_generator(store.uri)
-    assert (back.digest, back.card, back.alpha) == (digest, {"fd": 0.1}, parts[3])
-    for ours, theirs in zip((back.generator, back.discriminator, back.beta), parts[:3], strict=True):
+    assert (back.digest, back.card, back.alpha) == (digest, {"fd": 0.1}, parts.alpha)
+    for name in ("generator", "discriminator", "beta"):
+        ours, theirs = getattr(back, name), getattr(parts, name)
         assert ours.config == theirs.config
         state = theirs.state_dict()
         assert ours.state_dict().keys() == state.keys()
         assert all(torch.equal(tensor, state[name]) for name, tensor in ours.state_dict().items())
     assert not back.beta.training
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(back.source, SOURCE, strict=True))
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(back.source, SOURCE, strict=True))
 
 
 def test_samples_of_a_stored_generator_are_those_of_the_networks(tmp_path):
     digest = saved(tmp_path / "base")
-    generator, _, beta, alpha, *_ = networks()
+    made = networks()
     sampler = load_sampler(str(tmp_path / "base"), batch=4)
     assert (sampler.digest, sampler.batch, sampler.transfer) == (digest, 4, None)
-    wanted = PoseSampler(generator, beta, alpha, digest, batch=4).sample(5, INDICES)
+    wanted = PoseSampler(made.generator, made.beta, made.alpha, batch=4).sample(5, INDICES)
     np.testing.assert_array_equal(sampler.sample(5, INDICES)[0], wanted[0])
 
 
@@ -78,8 +81,8 @@ def test_an_adapted_model_is_tau_alone_and_samples_through_its_base(store: Store
     assert sum(len(store.get(key)) for key in store.list()) < 20_000
     sampler = load_sampler(store.uri)
     assert sampler.digest == digest != base_digest
-    generator, _, beta, alpha, *_ = networks()
-    wanted, _ = PoseSampler(generator, beta, alpha, "", transfer).sample(5, INDICES)
+    made = networks()
+    wanted, _ = PoseSampler(made.generator, made.beta, made.alpha, transfer).sample(5, INDICES)
     np.testing.assert_array_equal(sampler.sample(5, INDICES)[0], wanted)
     assert np.abs(load_sampler(str(tmp_path / "base")).sample(5, INDICES)[0] - wanted).max() > 1e-4
 
@@ -105,10 +108,10 @@ def test_an_adapted_model_is_no_generator(tmp_path):
 
 
 def test_tensors_that_do_not_fit_the_config_are_refused(tmp_path):
-    generator, discriminator, beta, alpha, *_ = networks()
-    parts = {"generator": generator, "discriminator": discriminator, "beta": beta}
-    config = {name: part.config for name, part in parts.items()} | {"alpha": alpha.config}
-    config["generator"] = {**generator.config, "base": 32}
+    made = networks()
+    parts = {"generator": made.generator, "discriminator": made.discriminator, "beta": made.beta}
+    config = {name: part.config for name, part in parts.items()} | {"alpha": made.alpha.config}
+    config["generator"] = {**made.generator.config, "base": 32}
     tensors = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}
     write_model(str(tmp_path), "generator", config, tensors, {})
     with pytest.raises(WeightsError, match="the generator does not fit its config"):
@@ -126,13 +129,13 @@ def test_a_generator_without_the_source_s_moments_is_refused(tmp_path):
 
 def test_the_digest_depends_on_every_part(tmp_path):
     digests = {saved(tmp_path / "a")}
-    for changed in range(3):
-        parts = list(networks())
-        next(parts[changed].parameters()).data += 1
-        digests.add(save_generator(str(tmp_path / "b"), *parts, {}))
-    digests.add(save_generator(str(tmp_path / "c"), *networks()[:3], Alpha(size=16, width=0.06), SOURCE, LIMITS, {}))
-    digests.add(save_generator(str(tmp_path / "c"), *networks()[:4], (SOURCE[0] + 1, SOURCE[1]), LIMITS, {}))
-    digests.add(save_generator(str(tmp_path / "c"), *networks()[:5], LIMITS.widened(POSES_NJ2 * 2), {}))
+    for changed in ("generator", "discriminator", "beta"):
+        parts = networks()
+        next(getattr(parts, changed).parameters()).data += 1
+        digests.add(save_generator(str(tmp_path / "b"), parts, LIMITS, {}))
+    for changes in ({"alpha": Alpha(size=16, width=0.06)}, {"source": (SOURCE[0] + 1, SOURCE[1])}):
+        digests.add(save_generator(str(tmp_path / "c"), replace(networks(), **changes), LIMITS, {}))
+    digests.add(save_generator(str(tmp_path / "c"), networks(), LIMITS.widened(POSES_NJ2 * 2), {}))
     assert len(digests) == 7
 
 

@@ -177,7 +177,7 @@ def test_storage_that_refuses_is_said_as_such(tmp_path):
 
 def test_bytes_that_are_no_safetensors_are_refused():
     for data in (b"", b"PK\x03\x04 a pickle in a zip", b"\xff" * 40):
-        with pytest.raises(WeightsError, match="there: no safetensors file"):
+        with pytest.raises(WeightsError, match="there: not a safetensors file"):
             load_tensors(data, "there")
 
 

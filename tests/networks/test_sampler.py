@@ -17,7 +17,7 @@ def sampler(batch=8, transfer=None, skeleton="body_15"):
     torch.manual_seed(0)
     alpha = Alpha(skeleton, size=16)
     beta = Beta(alpha.skeleton.n_joints, width=4)
-    return PoseSampler(Generator(16, base=64, most=16), beta, alpha, "digest", transfer, batch)
+    return PoseSampler(Generator(16, base=64, most=16), beta, alpha, transfer, batch)
 
 
 WHOLE = sampler().sample(3, np.arange(20))

@@ -22,7 +22,7 @@ def test_missing_columns_are_completed():
 
 @pytest.mark.parametrize("shape", [(2, 17, 2), (2, 15, 3), (2, 30), (0,)])
 def test_a_wrong_shape_is_refused(shape):
-    with pytest.raises(DataError, match=r"body_15 wants \(N, 15, 2\) keypoints.*--mapping"):
+    with pytest.raises(DataError, match=r"body_15 needs \(N, 15, 2\) keypoints.*--mapping"):
         PoseSet(np.zeros(shape))
 
 

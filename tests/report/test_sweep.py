@@ -7,7 +7,7 @@ import re
 import pytest
 
 from flexpose_ray.config.sweep import Range, SweepConfig
-from flexpose_ray.engine.sweep.results import summarise
+from flexpose_ray.engine.sweep.summary import summarise
 from flexpose_ray.report.sweep import render_sweep
 from flexpose_ray.report.sweep_plots import LINE_PT, spread_svg
 from flexpose_ray.storage.open import open_store

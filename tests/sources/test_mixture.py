@@ -5,9 +5,9 @@ import pytest
 
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.kinds import read_source
 from flexpose_ray.sources.mixture import mixed, pose_weights, read_mixture, set_numbers, split_mixture
-from flexpose_ray.sources.parquet import write_poses
+from flexpose_ray.sources.pose_file import write_poses
+from flexpose_ray.sources.read import read_source
 
 SOURCES = [("synthetic:rowing?count=200", None), ("synthetic:cycling?count=60", None)]
 

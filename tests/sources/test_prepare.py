@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from flexpose_ray.errors import ConfigError, DataError
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.sources.prepare import prepare
 
 

@@ -156,7 +156,7 @@ def test_a_refused_endpoint_is_named_soon_and_without_its_password(s3_server, mo
 
 def test_an_endpoint_that_is_no_url(s3_server, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "no url")
-    with pytest.raises(StorageError, match="AWS_ENDPOINT_URL is no valid URL"):
+    with pytest.raises(StorageError, match="AWS_ENDPOINT_URL is not a valid URL"):
         open_store("s3://bucket/x").list()
 
 

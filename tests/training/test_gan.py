@@ -13,19 +13,20 @@ from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.geometry import flip
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.training.distribution import energy_distance
 from flexpose_ray.training.draw import Draw
-from flexpose_ray.training.gan import GanSettings, GanTrainer
+from flexpose_ray.training.gan import GanTrainer
+from flexpose_ray.training.losses import energy_distance
+from flexpose_ray.training.settings import SINGLE, GanSettings, RealPoses, Worker
 
 POSES_NJ2 = np.random.default_rng(0).uniform(0.2, 0.8, (60, 15, 2)).astype(np.float32)
 
 
-def trainer(reduce=lambda tensors: lambda: None, gather=lambda rows: rows, rank=0, world=1, beta=None, **settings):
+def trainer(worker=SINGLE, beta=None, **settings):
     torch.manual_seed(0)
     generator = Generator(16, z_size=16, w_size=16, depth=2, base=64, most=8)
     networks = generator, Discriminator(16, base=64, most=8)
     beta, settings = beta or Beta(width=4), GanSettings(**{"batch": 8, "r1_every": 4, **settings})
-    return GanTrainer(*networks, Alpha(size=16), POSES_NJ2, settings, "cpu", beta, reduce, gather, rank, world)
+    return GanTrainer(*networks, Alpha(size=16), RealPoses(POSES_NJ2), settings, worker, beta)
 
 
 def as_written(tensors):
@@ -63,7 +64,7 @@ def test_strength_follows_the_logits_of_all_workers():
                 t.fill_(-1.0)
         return lambda: None
 
-    alone, together = trainer(augment_target=0.0), trainer(others_lean_away, augment_target=0.0)
+    alone, together = trainer(augment_target=0.0), trainer(Worker(reduce=others_lean_away), augment_target=0.0)
     for t, way in ((alone, 1), (together, -1)):
         t.discriminator.logit.bias.data.fill_(9.0)  # our own images all look real
         t.strength = 0.5
@@ -156,13 +157,13 @@ def test_the_generator_learns_to_fool_a_discriminator_that_stands_still():
     assert np.mean(losses[-5:]) < 0.6 * losses[0]
 
 
-def test_the_teacher_of_poses_begins_when_it_is_told_and_may_be_left_out():
+def test_the_pose_term_begins_when_the_settings_say_and_may_be_left_out():
     t = trainer(pose_from_kimg=0.016)
     assert ["pose" in t.step() for _ in range(4)] == [False, False, True, True]
     assert "pose" not in trainer(pose_weight=0, pose_from_kimg=0).step()
 
 
-def test_the_teacher_of_poses_brings_poses_closer_and_leaves_beta_as_it_is():
+def test_the_pose_term_brings_poses_closer_and_leaves_beta_as_it_is():
     t = trainer(pose_from_kimg=0, pose_weight=100.0, lr=0.01, batch=16, augment_target=None)
     t._discriminator_step = lambda draw, real, augments: ({}, lambda: None)
     z, wanted = torch.randn(64, 16), torch.as_tensor(POSES_NJ2)
@@ -244,7 +245,8 @@ def run_workers(world, steps, **settings):
             return finish
 
         with building:  # torch's seed belongs to the whole process
-            t = workers[rank] = trainer(reduce, lambda rows: torch.cat(exchange([rows])[0]), rank, world, **settings)
+            worker = Worker("cpu", rank, world, reduce, lambda rows: torch.cat(exchange([rows])[0]))
+            t = workers[rank] = trainer(worker, **settings)
         reports[rank] = [t.step() for _ in range(steps)]
 
     building, workers = threading.Lock(), [None] * world

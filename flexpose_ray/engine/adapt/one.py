@@ -1,7 +1,8 @@
-"""Adaptation of one generator to one target: a minute on a CPU, so a plain function, no cluster."""
+"""Adaptation of one generator to one target: a minute on a CPU, so a plain function without a cluster."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
@@ -22,74 +23,86 @@ from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.storage.open import open_store
 
 HISTORY_ROWS = 200  # of the loss curve on the card
+FINGERPRINT = "make.json"
 
 
 @dataclass(frozen=True)
-class Base:
-    """A generator to adapt, loaded, and the address that adapted models remember it by."""
+class BaseGenerator:
+    """A generator to adapt, loaded.
+
+    Attributes:
+        uri: its address, which adapted models refer to.
+        parts: the networks and all that belongs to them.
+    """
 
     uri: str
     parts: Pretrained
 
     @staticmethod
-    def load(generator_uri: str) -> Base:
+    def load(generator_uri: str) -> BaseGenerator:
         """Read the generator at ``generator_uri``, or ``builtin:NAME``.
 
         Raises:
             WeightsError: no such generator.
         """
         uri = generator_uri if generator_uri.startswith("builtin:") else open_store(generator_uri).uri
-        return Base(uri, load_generator(uri))
+        return BaseGenerator(uri, load_generator(uri))
+
+
+@functools.cache
+def cached_base(generator_uri: str) -> BaseGenerator:
+    """The generator of many tasks, read once in every worker."""
+    return BaseGenerator.load(generator_uri)
 
 
 def adapt(
-    generator: str | Base,
+    generator: str | BaseGenerator,
     shots: PoseSet,
     config: AdaptConfig,
     out_uri: str,
     on_step: Callable[[dict], None] = lambda row: None,
     device: str = "cpu",
 ) -> dict:
-    """Learn tau for ``shots`` and write it to ``out_uri``; what is there already, of the same make, is kept.
+    """Learn tau for ``shots`` and write it to ``out_uri``; a model that is there with the same fingerprint is kept.
 
-    ``make.json`` says from the first step on what the model is made of; it counts once its ``model.json`` is there.
+    ``make.json`` holds the fingerprint from the first step on; the model counts once its ``model.json`` is there.
 
     Args:
-        generator: address of a pretrained one, or ``builtin:NAME``; or one that is loaded, for many adaptations.
+        generator: address of a pretrained one, or ``builtin:NAME``; or a loaded one, for many adaptations.
         shots: at least two poses of the generator's skeleton.
         config: layers, loss and the rest.
         out_uri: folder of the adapted model.
-        on_step: takes step, steps, loss, steps_s.
+        on_step: takes rows of step, steps, loss, steps_s.
         device: where tau is learned.
 
     Returns:
-        The model's card: shots, settings, loss history, seconds; and ``uri``, ``digest``.
+        The model's card (shots, settings, loss history, seconds), and ``uri`` and ``digest``.
 
     Raises:
         DataError: fewer than two shots.
         ConfigError: unknown layer or setting, another skeleton, or another adapted model at ``out_uri``.
         WeightsError: no such generator, or a generator at ``out_uri``.
     """
-    base = generator if isinstance(generator, Base) else Base.load(generator)
+    base = generator if isinstance(generator, BaseGenerator) else BaseGenerator.load(generator)
     parts = base.parts
     check_shots(shots, config, parts.alpha.skeleton_name, parts.generator.n_layers, base.uri)
-    make = {
+    fingerprint = {
         "base_digest": parts.digest,
         "settings": config.model_dump(mode="json"),
         "shots": len(shots),
         "shots_hash": _hash(shots.keypoints_NJ2),
     }
     if (present := _present(out_uri)) is not None:
-        if {key: present.get(key) for key in make} != make:
+        if {key: present.get(key) for key in fingerprint} != fingerprint:
             problem = "holds a model of other shots, settings or generator"
             raise ConfigError(out_uri, problem, "choose another folder, or delete that one")
         return present
     store = open_store(out_uri)
     history: list[dict] = []
 
-    def note(row: dict) -> None:
-        if row["step"] == 1:  # all is well so far; storage that refuses shall do so now, not at the end
-            store.put("make.json", json.dumps(make, indent=1).encode())
+    def record(row: dict) -> None:
+        if row["step"] == 1:  # so that storage that cannot be written is found out now, not at the end
+            store.put(FINGERPRINT, json.dumps(fingerprint, indent=1).encode())
         if row["step"] % max(1, row["steps"] // HISTORY_ROWS) == 0:
             history.append({"step": row["step"], "loss": round(row["loss"], 6)})
         on_step(row)
@@ -97,23 +110,23 @@ def adapt(
     keep_memory()
     start = time.perf_counter()
     settings = FlexPoseSettings(**config.model_dump())
-    networks = parts.generator, parts.discriminator, parts.beta, parts.alpha
-    transfer = learn_transfer(*networks, parts.source, shots.keypoints_NJ2, settings, note, device)
+    transfer = learn_transfer(parts, shots.keypoints_NJ2, settings, record, device)
     parameters = sum(t.numel() for t in transfer.state_dict().values())
-    card = {**make, "parameters": parameters, "seconds": round(time.perf_counter() - start, 1), "history": history}
+    seconds = round(time.perf_counter() - start, 1)
+    card = {**fingerprint, "parameters": parameters, "seconds": seconds, "history": history}
     digest = save_adapted(out_uri, base.uri, parts.digest, transfer, shots.keypoints_NJ2, card)
     return {**card, "base": base.uri, "uri": store.uri, "digest": digest}
 
 
 def check_shots(shots: PoseSet, config: AdaptConfig, skeleton_name: str, n_layers: int, generator_uri: str) -> None:
-    """See that a generator can be adapted to ``shots`` with ``config``.
+    """Check that a generator can be adapted to ``shots`` with ``config``.
 
     Args:
         shots: the annotated poses.
         config: settings of the adaptation.
-        skeleton_name: what the generator draws.
-        n_layers: its style layers.
-        generator_uri: its name in errors.
+        skeleton_name: of the generator.
+        n_layers: number of its style layers.
+        generator_uri: its address, for errors.
 
     Raises:
         DataError: fewer than two shots.
@@ -128,6 +141,7 @@ def check_shots(shots: PoseSet, config: AdaptConfig, skeleton_name: str, n_layer
 
 
 def _present(uri: str) -> dict | None:
+    """What :func:`adapt` returned for the model at ``uri``; None where there is none."""
     if not open_store(uri).exists("model.json"):
         return None
     model = read_model(uri)

@@ -14,30 +14,30 @@ from flexpose_ray.config.benchmark import BenchmarkRecipe, PairConfig, RowConfig
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.evaluation.target import split_target
 from flexpose_ray.judging.scores import score_table
-from flexpose_ray.methods.base import Given, stored_bytes
+from flexpose_ray.methods.base import AdaptationTask, stored_bytes
 from flexpose_ray.methods.registry import METHODS
 from flexpose_ray.models.generators import Pretrained, load_sampler
 from flexpose_ray.pose.limits import PoseLimits
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.mixture import read_mixture
 
-MOST = 100_000  # poses of every set that travel to the cells
-SAMPLED = 10_000  # of the generator, where a pair names no source
-FIRST_SAMPLE = 1_000_000  # seeds of samples begin here: no latent is both trained on and judged
-SHOWN = 8  # poses of every cell that are kept for pictures
-READING = 2  # counts up when a reader gives other poses than before; in 1, Penn Action's sides were exchanged
+MOST_POSES = 100_000  # of every set that is sent to the cells
+SOURCE_SAMPLES = 10_000  # of the generator, where a pair names no source
+FIRST_SAMPLE = 1_000_000  # seeds of samples begin here, so that no latent is both trained on and judged
+KEPT_POSES = 8  # of every cell, for pictures
+READERS_VERSION = 2  # grows when a reader gives other poses than before; in 1, Penn Action's sides were exchanged
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Where a cell stands in the table, and what it is made of.
+    """A cell's place in the table, and all that its figures depend on.
 
     Attributes:
         pair, row, seed: its place.
         method: name of the method.
         settings: of the method.
         count: poses of the method that are judged; as many as of the target where None.
-        make: hash of all that its figures depend on, but for the code.
+        fingerprint: hash of all that its figures depend on, except for the code.
     """
 
     pair: str
@@ -46,27 +46,33 @@ class Cell:
     method: str
     settings: Any
     count: int | None
-    make: str
+    fingerprint: str
 
     @property
     def key(self) -> str:
+        """Of its result on storage."""
         return f"cells/{self.pair}/{self.row}-{self.seed}.json"
 
     @staticmethod
     def of(pair: PairConfig, digest: str, row_name: str, row: RowConfig, seed: int, count: int) -> Cell:
-        """The cell of a row; settings with a seed get that of the draw, unless the recipe gives one."""
+        """The cell of a row; settings with a seed get the draw's, unless the recipe sets one."""
         settings = row_settings(row_name, row)
         if "seed" in {field.name for field in fields(settings)} and "seed" not in row.settings:
             settings = replace(settings, seed=seed)
-        made_of = [pair.model_dump(mode="json", exclude={"name"}), digest, row.method, asdict(settings), seed, count]
-        made_of.append(READING)
-        made_of += [] if row.count is None else [row.count]
-        return Cell(pair.name, row_name, seed, row.method, settings, row.count, config_hash(made_of))
+        inputs = [pair.model_dump(mode="json", exclude={"name"}), digest, row.method, asdict(settings), seed, count]
+        inputs.append(READERS_VERSION)
+        inputs += [] if row.count is None else [row.count]
+        return Cell(pair.name, row_name, seed, row.method, settings, row.count, config_hash(inputs))
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What every result begins with."""
+        return {"pair": self.pair, "row": self.row, "seed": self.seed, "make": self.fingerprint}
 
 
 @dataclass(frozen=True)
 class PairPoses:
-    """The poses of a pair, the same for all its cells but for the shots.
+    """The poses of a pair, the same for all its cells except for the shots.
 
     Attributes:
         source_NJ2: of the source, crop units.
@@ -80,7 +86,7 @@ class PairPoses:
 
 
 def read_pair(pair: PairConfig, recipe: BenchmarkRecipe, base: Pretrained) -> PairPoses:
-    """Read what a pair names and see that it goes together.
+    """Read the poses of a pair and check that they fit together.
 
     Raises:
         ConfigError: poses of another skeleton than the generator's.
@@ -90,59 +96,61 @@ def read_pair(pair: PairConfig, recipe: BenchmarkRecipe, base: Pretrained) -> Pa
     if pair.sources:
         source = read_mixture([(source.poses, source.mapping) for source in pair.sources])
     else:
-        sampled_NJ2, _ = load_sampler(pair.generator).sample(0, np.arange(SAMPLED))
+        sampled_NJ2, _ = load_sampler(pair.generator).sample(0, np.arange(SOURCE_SAMPLES))
         source = PoseSet(sampled_NJ2, base.alpha.skeleton_name)
     for what, poses in (("source", source), ("target", held)):
         if poses.skeleton_name != base.alpha.skeleton_name:
             problem = f"its {what} is {poses.skeleton_name}, its generator {base.alpha.skeleton_name}"
-            raise ConfigError(f"pairs.{pair.name}", problem, "name poses of the same skeleton")
+            raise ConfigError(f"pairs.{pair.name}", problem, "choose poses of the same skeleton")
     if (shots := len(rest.pick_shots(pair.target.shots_per_label))) < 2:
-        raise DataError(f"pairs.{pair.name}", f"{shots} shot, at least two wanted", "raise target.shots_per_label")
-    return PairPoses(_some(source).keypoints_NJ2, _some(held), rest)
+        raise DataError(f"pairs.{pair.name}", f"{shots} shot, at least two needed", "raise target.shots_per_label")
+    return PairPoses(_subset(source).keypoints_NJ2, _subset(held), rest)
 
 
-def _some(poses: PoseSet) -> PoseSet:
-    if len(poses) <= MOST:
+def _subset(poses: PoseSet) -> PoseSet:
+    if len(poses) <= MOST_POSES:
         return poses
-    return poses.take(np.sort(np.random.default_rng(0).choice(len(poses), MOST, replace=False)))
+    return poses.take(np.sort(np.random.default_rng(0).choice(len(poses), MOST_POSES, replace=False)))
 
 
 def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, count: int, device: str) -> dict:
-    """Let the method learn and score its poses.
+    """Let a cell's method learn from the shots, and score its poses.
 
     Args:
-        cell: which one.
-        pair: its configuration.
-        base: the pair's generator and what belongs to it; left as it is.
+        cell: names method, settings and draw of the shots.
+        pair: of source and target.
+        base: the pair's generator and what belongs to it; not changed.
         poses: of the pair.
-        count: poses a side; those of the target alone, where the cell has a count of its own.
+        count: poses a side of the comparison; only those of the target, where the cell has its own count.
         device: where networks run.
 
     Returns:
-        JSON-ready: place and make of the cell; scores as of :func:`score_table`; ``plausible``, the share of poses
-        within the limits of the source and the shots, as the gate has them; ``seconds`` of learning; ``parameters``;
+        JSON-ready: place and fingerprint (``make``) of the cell; scores as of :func:`score_table`; ``plausible``, the
+        share of poses within the gate's limits of the source and the shots; ``seconds`` of learning; ``parameters``;
         ``bytes`` and their ``share`` of the generator's; ``floor``, the same scores of target poses; ``poses``, some to
         look at.
+
+    Raises:
+        DataError: the method's poses are not finite.
     """
     shots_NJ2 = poses.rest.pick_shots(pair.target.shots_per_label, cell.seed).keypoints_NJ2
-    networks = [part.to(memory_format=torch.channels_last) for part in (base.generator, base.discriminator, base.beta)]
-    given = Given(
-        poses.source_NJ2.copy(), shots_NJ2, base.alpha.skeleton,
-        *networks, base.alpha, base.source, _some(poses.rest).keypoints_NJ2,
-    )  # fmt: skip
+    for part in (base.generator, base.discriminator, base.beta):
+        part.to(memory_format=torch.channels_last)
+    aligned_NJ2 = _subset(poses.rest).keypoints_NJ2
+    task = AdaptationTask(poses.source_NJ2.copy(), shots_NJ2, base.alpha.skeleton, base, aligned_NJ2)
     started = time.perf_counter()
-    learned = METHODS[cell.method].learn(given, cell.settings, lambda row: None, device)
+    learned = METHODS[cell.method].learn(task, cell.settings, lambda row: None, device)
     seconds = time.perf_counter() - started
     samples_NJ2 = learned.sample(cell.count or count, FIRST_SAMPLE + cell.seed)
     if not np.isfinite(samples_NJ2).all():
-        raise DataError(cell.row, "made poses that hold NaN or infinity", "lower its learning rate")
+        raise DataError(cell.row, "generated poses with NaN or infinity", "lower its learning rate")
     floor, scores = score_table({cell.row: samples_NJ2}, poses.held, shots_NJ2, count, cell.seed, cell.count)
     limits = base.limits.widened(shots_NJ2)
     size, whole = learned.size, stored_bytes(base.generator.state_dict())
-    place = {"pair": cell.pair, "row": cell.row, "seed": cell.seed, "make": cell.make, "error": None}
     cost = {"seconds": round(seconds, 1), "parameters": learned.parameters, "bytes": size, "share": size / whole}
     return {
-        **place,
+        **cell.place,
+        "error": None,
         "method": cell.method,
         "settings": asdict(cell.settings),
         "skeleton": base.alpha.skeleton_name,
@@ -151,20 +159,19 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
         "plausible": plausible(limits, samples_NJ2),
         **cost,
         "floor": _without_name(floor) | {"plausible": plausible(limits, poses.held.keypoints_NJ2)},
-        "poses": samples_NJ2[:SHOWN].round(4).tolist(),
+        "poses": samples_NJ2[:KEPT_POSES].round(4).tolist(),
     }
 
 
 def plausible(limits: PoseLimits, poses_NJ2: np.ndarray) -> float:
-    """Share of poses none of whose limbs and angles leaves the limits, with the gate's margin."""
+    """Share of poses all of whose limbs and angles are within the limits, with the gate's margin."""
     limbs_N, angles_N = limits.broken(poses_NJ2, GateConfig().margin)
     return float((~limbs_N & ~angles_N).mean())
 
 
 def failed(cell: Cell, error: str) -> dict:
-    """What is kept of a cell that failed: place, make, and why, in one line."""
-    line = " ".join(error.split())
-    return {"pair": cell.pair, "row": cell.row, "seed": cell.seed, "make": cell.make, "error": line}
+    """The result of a cell that failed, with the error in one line."""
+    return {**cell.place, "error": error}
 
 
 def _without_name(row: dict) -> dict:

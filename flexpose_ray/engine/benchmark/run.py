@@ -1,7 +1,7 @@
 """A benchmark: methods x pairs x draws of the shots, every cell a Ray task.
 
-What is done is what lies in the run's folder: a killed benchmark loses the cells under way and nothing else, and one
-whose recipe gets more methods or draws does those alone.
+The run's folder is the record of what is done: a killed benchmark loses the cells under way and nothing else, and a
+recipe with more methods or draws adds their cells. In the folder:
 
     recipe.json
     cells/PAIR/ROW-SEED.json      scores, cost and some poses of a cell, or why it failed
@@ -10,41 +10,44 @@ whose recipe gets more methods or draws does those alone.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import NamedTuple
 
 import ray
-import torch
-from ray.exceptions import RayError
 
 from flexpose_ray.config.benchmark import BenchmarkRecipe, PairConfig, benchmark_key
-from flexpose_ray.engine.adapt.many import READERS
+from flexpose_ray.engine.adapt.one import cached_base
 from flexpose_ray.engine.benchmark.cell import Cell, PairPoses, failed, measure, read_pair
 from flexpose_ray.engine.benchmark.table import markdown, summarise
 from flexpose_ray.engine.runtime.progress import ProgressLine
 from flexpose_ray.engine.runtime.session import ray_session
-from flexpose_ray.engine.runtime.tasks import run_tasks, why_lost
-from flexpose_ray.errors import ConfigError, FlexPoseError
-from flexpose_ray.models.generators import Pretrained, load_generator
+from flexpose_ray.engine.runtime.tasks import READERS, check_workers, error_line, run_tasks, task_device, task_result
+from flexpose_ray.models.generators import load_generator
 from flexpose_ray.storage.base import MissingKeyError, Store, read_json
 from flexpose_ray.storage.open import open_store
 
 
 class Plan(NamedTuple):
-    """What a call finds and what it has to do."""
+    """What a call finds and what it has to do.
+
+    Attributes:
+        store: the run's folder.
+        done: results of the cells that are there, by key.
+        missing: cells to measure.
+    """
 
     store: Store
-    done: dict[str, dict]  # cells by key
+    done: dict[str, dict]
     missing: list[Cell]
 
 
 def plan_benchmark(recipe: BenchmarkRecipe, storage: str) -> Plan:
-    """Look up which cells are there, of the make that the recipe wants; a cell that failed counts as missing.
+    """Look up which cells are there with the recipe's fingerprint; a cell that failed counts as missing.
 
     Raises:
         WeightsError: no such generator.
@@ -65,18 +68,19 @@ def plan_benchmark(recipe: BenchmarkRecipe, storage: str) -> Plan:
 
 
 def _present(store: Store, cell: Cell) -> dict | None:
+    """The result of a cell, None where it is missing."""
     try:
         found = read_json(store, cell.key)
     except MissingKeyError:
         return None
-    return found if found.get("make") == cell.make and found["error"] is None else None
+    return found if found.get("make") == cell.fingerprint and found["error"] is None else None
 
 
 def check_pairs(recipe: BenchmarkRecipe, plan: Plan) -> dict[str, PairPoses]:
-    """Read the poses of every pair that has cells to do.
+    """Read the poses of every pair that has cells missing.
 
     Raises:
-        FlexPoseError: data, weights or skeletons that do not go together.
+        FlexPoseError: data, weights or skeletons that do not fit together.
     """
     wanted = {cell.pair for cell in plan.missing}
     pairs = [pair for pair in recipe.pairs if pair.name in wanted]
@@ -89,37 +93,36 @@ def run_benchmark(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict:
-    """Do what is missing of a benchmark under ``storage`` and write its table.
+    """Measure the missing cells of a benchmark under ``storage`` and write its table.
 
-    A cell that fails does not end the others: it tells why, and the next call tries it again.
+    A cell that fails does not end the others: its result holds the error, and the next call tries it again.
 
     Args:
         recipe: pairs, methods, draws.
-        storage: folder or s3://; on a cluster a place that all nodes reach.
+        storage: folder or s3://; on a cluster a place that all nodes can reach.
         workers: cells at a time, at most; by default one a CPU, or four a GPU where there are any.
         on_progress: takes (cells done, cells in all); a line on standard error where None.
 
     Returns:
-        As :func:`summarise`, and ``run`` (URI).
+        The table as of :func:`summarise`, and ``run`` (URI).
 
     Raises:
-        ConfigError: a number of workers that cannot be, or poses of another skeleton than the generator's.
-        FlexPoseError: data, weights or storage that cannot be used; told before anything starts.
+        ConfigError: a number of workers that is not possible, or poses of another skeleton than the generator's.
+        FlexPoseError: data, weights or storage that cannot be used; raised before anything starts.
     """
-    if workers is not None and workers < 1:
-        raise ConfigError("workers", f"{workers} is less than 1", "give a positive number")
+    check_workers(workers)
     plan = plan_benchmark(recipe, storage)
     total = len(plan.done) + len(plan.missing)
-    tell = on_progress or ProgressLine("cells")
+    report = on_progress or ProgressLine("cells")
     results = dict(plan.done)
-    tell(len(results), total)
+    report(len(results), total)
     if plan.missing:
         poses = check_pairs(recipe, plan)
         plan.store.put("recipe.json", json.dumps(recipe.model_dump(mode="json"), indent=1).encode())
         with ray_session(cpus=workers or os.cpu_count()):
             for cell, result in _run(recipe, plan, poses, workers):
                 results[cell.key] = result
-                tell(len(results), total)
+                report(len(results), total)
     table = summarise(recipe, list(results.values())) | {"run": plan.store.uri}
     plan.store.put("benchmark.json", json.dumps(table, indent=1).encode())
     plan.store.put("benchmark.md", markdown(table).encode())
@@ -129,7 +132,7 @@ def run_benchmark(
 def _run(
     recipe: BenchmarkRecipe, plan: Plan, poses: dict[str, PairPoses], workers: int | None
 ) -> Iterator[tuple[Cell, dict]]:
-    """A task a cell."""
+    """Cells with their results, one Ray task each."""
     pairs = {pair.name: (pair, ray.put(poses[pair.name])) for pair in recipe.pairs if pair.name in poses}
     jobs = [(cell, (cell, *pairs[cell.pair], recipe.count, plan.store.uri)) for cell in plan.missing]
     with closing(run_tasks(_measure_cell, jobs, workers)) as ended:
@@ -138,32 +141,18 @@ def _run(
 
 
 def _result(reference: ray.ObjectRef, cell: Cell, store: Store) -> dict:
-    try:
-        result = ray.get(reference)
-    except RayError as error:
-        result = failed(cell, why_lost(error))
-    if result["error"] is None and not store.exists(cell.key):
-        hint = "a folder has to be one that all nodes of the cluster share; use s3:// otherwise"
-        return failed(cell, f"{store.uri}/{cell.key}: was written, but not to here ({hint})")
+    result = task_result(reference, store, cell.key, partial(failed, cell))
     if result["error"] is not None:
         store.put(cell.key, json.dumps(result, indent=1).encode())
     return result
 
 
 def _measure_cell(cell: Cell, pair: PairConfig, poses: PairPoses, count: int, store_uri: str) -> dict:
-    """One cell in a worker of Ray; a success is on storage before the driver hears of it."""
-    torch.set_num_threads(1)
-    device = "cuda" if ray.get_gpu_ids() else "cpu"
+    """One cell, in a Ray worker; a success is on storage before the driver receives it."""
+    device = task_device()
     try:
-        result = measure(cell, pair, _base(pair.generator), poses, count, device)
+        result = measure(cell, pair, cached_base(pair.generator).parts, poses, count, device)
         open_store(store_uri).put(cell.key, json.dumps(result).encode())
-    except FlexPoseError as error:
-        return failed(cell, str(error))
-    except Exception as error:  # one cell's trouble, out of memory on a device, say, is not the others'
-        return failed(cell, f"{type(error).__name__}: {error}")
+    except Exception as error:  # one cell's failure, out of memory on a device, say, is not the others'
+        return failed(cell, error_line(error))
     return result
-
-
-@functools.cache
-def _base(generator_uri: str) -> Pretrained:
-    return load_generator(generator_uri)

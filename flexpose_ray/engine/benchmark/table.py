@@ -1,4 +1,4 @@
-"""The table of a benchmark: mean and spread over draws of the shots, as text, as Markdown, and what it says."""
+"""The table of a benchmark: mean and spread over draws of the shots, as text and as Markdown, with conclusions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import numpy as np
 from flexpose_ray.config.benchmark import BenchmarkRecipe
 from flexpose_ray.judging.scores import FLOOR_TITLE
 from flexpose_ray.methods.registry import METHODS, OURS
+from flexpose_ray.text_table import text_table
 
 PAPER = "flexpose"
-PAPERS_RIVALS = ("finetune", "freezed", "adagan", "lora", "lora_4", "lora_convs")  # what the paper says it beats
+# Methods that the paper's setting beats in the paper.
+PAPER_RIVALS = ("finetune", "freezed", "adagan", "lora", "lora_4", "lora_convs")
 SCORES = {  # key in a cell: heading, format
     "fd": ("FD", "{:.4f}"),
     "mmd2": ("MMD^2", "{:.4f}"),
@@ -34,14 +36,14 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
 
     Args:
         recipe: gives the order.
-        cells: results of :func:`engine.benchmark_cell.measure`, or of failures.
+        cells: results of :func:`engine.benchmark.cell.measure` and :func:`engine.benchmark.cell.failed`.
 
     Returns:
         JSON-ready: ``name``, ``seeds``, ``count`` (poses a side, asked for), ``failed`` (cells), and ``pairs``: each
         ``name``, ``generator``, ``shots``, ``count`` (poses a side), ``floor``, ``rows``, ``best`` (names of the rows
-        of least FD and of most coverage, references aside) and ``says`` (sentences). A row and the floor have ``name``,
-        ``title`` and, where a draw succeeded, for every column ``{"mean", "std"}``; a row also has ``method``,
-        ``family``, ``settings``, ``draws`` (that succeeded) and ``errors``.
+        of least FD and of most coverage, references aside) and ``says`` (conclusions in sentences). A row and the floor
+        have ``name``, ``title`` and, where a draw succeeded, for every column ``{"mean", "std"}``; a row also has
+        ``method``, ``family``, ``settings``, ``draws`` (that succeeded) and ``errors``.
     """
     pairs = []
     for pair in recipe.pairs:
@@ -57,7 +59,7 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
             "floor": {"name": "floor", "title": FLOOR_TITLE, **_spreads(floors, SCORES)},
             "rows": rows,
         }
-        pairs.append(found | {"best": _best(rows), "says": _says(found)})
+        pairs.append(found | {"best": _best(rows), "says": _conclusions(found)})
     failed = sum(cell["error"] is not None for cell in cells)
     return {"name": recipe.name, "seeds": list(recipe.seeds), "count": recipe.count, "failed": failed, "pairs": pairs}
 
@@ -67,8 +69,8 @@ def _row(recipe: BenchmarkRecipe, name: str, cells: list[dict]) -> dict:
     method = METHODS[asked.method]
     good = [cell for cell in cells if cell["error"] is None]
     changed = asked.settings | ({} if asked.count is None else {"count": asked.count})
-    told = ", ".join(f"{key} {value}" for key, value in changed.items())
-    title = method.title if name == method.name and not changed else f"{method.title} [{name}: {told or 'defaults'}]"
+    changes = ", ".join(f"{key} {value}" for key, value in changed.items())
+    title = method.title if name == method.name and not changed else f"{method.title} [{name}: {changes or 'defaults'}]"
     row = {"name": name, "title": title, "method": method.name, "family": method.family, "settings": changed}
     errors = sorted({cell["error"] for cell in cells if cell["error"] is not None})
     return row | {"draws": len(good), "errors": errors} | _spreads(good, COLUMNS)
@@ -89,41 +91,41 @@ def _best(rows: list[dict]) -> dict:
     }
 
 
-def _says(pair: dict) -> list[str]:
-    """Whether FlexPose is ahead, in words; and what failed."""
+def _conclusions(pair: dict) -> list[str]:
+    """Whether FlexPose is ahead, in sentences; and what failed."""
     rows = [row for row in pair["rows"] if row["draws"] and row["family"] != "reference"]
     ours = [row for row in rows if row["method"] in OURS]
     others = [row for row in rows if row["method"] not in OURS]
-    says = []
+    sentences = []
     if ours and others:
         mine, fd = (min(group, key=lambda row: row["fd"]["mean"]) for group in (ours, others))
         covers = max(others, key=lambda row: row["coverage"]["mean"])
         ahead = mine["fd"]["mean"] < fd["fd"]["mean"]
-        says.append(
+        sentences.append(
             f"The best FlexPose variant, {mine['title']}, {'beats' if ahead else 'does not beat'} every other method: "
-            f"FD {_told(mine, 'fd')} against {_told(fd, 'fd')} of {fd['title']}."
+            f"FD {_mean_and_std(mine, 'fd')} against {_mean_and_std(fd, 'fd')} of {fd['title']}."
         )
         much = mine["coverage"]["mean"] >= covers["coverage"]["mean"]
-        says.append(
-            f"It covers {'at least as much' if much else 'less'}: {_told(mine, 'coverage')} against "
-            f"{_told(covers, 'coverage')} of {covers['title']}."
+        sentences.append(
+            f"It covers {'at least as much' if much else 'less'}: {_mean_and_std(mine, 'coverage')} against "
+            f"{_mean_and_std(covers, 'coverage')} of {covers['title']}."
         )
     paper = next((row for row in ours if row["name"] == PAPER), None)
-    rivals = [row for row in others if row["method"] in PAPERS_RIVALS]
+    rivals = [row for row in others if row["method"] in PAPER_RIVALS]
     if paper and rivals:
         better = [row["title"] for row in rivals if row["fd"]["mean"] <= paper["fd"]["mean"]]
         rest = f"is behind {', '.join(better)}" if better else f"is better than {', '.join(r['title'] for r in rivals)}"
-        says.append(f"The paper's own setting, FD {_told(paper, 'fd')}, {rest}.")
-    says += [f"{row['title']} failed: {error}" for row in pair["rows"] for error in row["errors"]]
-    return says
+        sentences.append(f"The paper's own setting, FD {_mean_and_std(paper, 'fd')}, {rest}.")
+    sentences += [f"{row['title']} failed: {error}" for row in pair["rows"] for error in row["errors"]]
+    return sentences
 
 
-def _told(row: dict, key: str) -> str:
+def _mean_and_std(row: dict, key: str) -> str:
     return f"{COLUMNS[key][1].format(row[key]['mean'])} ± {COLUMNS[key][1].format(row[key]['std'])}"
 
 
 def grid(pair: dict, spread: tuple[str, ...] = SPREAD) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of a pair's table, the floor first; ``*`` marks the best FD and the most coverage."""
+    """Headings and rows of a pair's table, the floor first; ``*`` marks the best FD and the most coverage."""
     lines = []
     for row in (pair["floor"], *pair["rows"]):
         cells = [row["title"]]
@@ -131,7 +133,7 @@ def grid(pair: dict, spread: tuple[str, ...] = SPREAD) -> tuple[list[str], list[
             if key not in row:
                 cells.append("failed" if key == "fd" and row is not pair["floor"] else "")
                 continue
-            text = _told(row, key) if key in spread else form.format(row[key]["mean"])
+            text = _mean_and_std(row, key) if key in spread else form.format(row[key]["mean"])
             cells.append(f"{'*' if pair['best'].get(key) == row['name'] else ''}{text}")
         lines.append(cells)
     return ["", *(heading for heading, _ in COLUMNS.values())], lines
@@ -142,10 +144,7 @@ def format_benchmark(table: dict) -> str:
     parts = []
     for pair in table["pairs"]:
         head, lines = grid(pair)
-        widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-        text = [f"{cells[0]:<{widths[0]}}" + "".join(f"  {c:>{w}}" for c, w in zip(cells[1:], widths[1:], strict=True))
-                for cells in (head, *lines)]  # fmt: skip
-        parts.append("\n".join([_caption(table, pair), "", *text, "", *pair["says"]]))
+        parts.append("\n".join([_caption(table, pair), "", text_table([head, *lines]), "", *pair["says"]]))
     return "\n\n".join(parts)
 
 
@@ -156,8 +155,8 @@ def markdown(table: dict) -> str:
         head, lines = grid(pair)
         text = [head, ["---", *["---:"] * (len(head) - 1)], *([_plain(c) for c in cells] for cells in lines)]
         body = "\n".join(f"| {' | '.join(cells)} |" for cells in text)
-        says = "\n".join(f"* {_plain(sentence)}" for sentence in pair["says"])
-        parts.append(f"## {pair['name']}\n\n{_caption(table, pair)}\n\n{body}\n\n{says}")
+        sentences = "\n".join(f"* {_plain(sentence)}" for sentence in pair["says"])
+        parts.append(f"## {pair['name']}\n\n{_caption(table, pair)}\n\n{body}\n\n{sentences}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -169,9 +168,11 @@ def _caption(table: dict, pair: dict) -> str:
 
 
 def sides(pair: dict) -> str:
-    """How many poses were held against how many, in words."""
+    """How many poses were compared with how many, in words."""
     own = any("count" in row["settings"] for row in pair["rows"])
-    return f"{pair['count']:,} {'target poses, as many made where a row names no count' if own else 'poses a side'}"
+    return (
+        f"{pair['count']:,} {'target poses, as many generated where a row names no count' if own else 'poses a side'}"
+    )
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Running a verb on a cluster from here: pack the working directory, submit, follow the logs to the end."""
+"""Runs a verb on a cluster: packs the working directory, submits a job and follows its log to the end."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from pathlib import Path
 from typing import Any
 
 from flexpose_ray.engine.cluster.address import job_server
+from flexpose_ray.engine.runtime.auth_token import token_path
 from flexpose_ray.errors import ConfigError
 
-EXCLUDED = (  # beside what .gitignore names: bulky things, and files in which secrets lie
+EXCLUDED = (  # besides what .gitignore names: bulky files, and files that hold secrets
     ".git", ".venv", "venv", "**/__pycache__", "**/*.egg-info", "runs", "mlruns", "wandb",
     "**/.env", "**/*.pem", "**/id_*", ".aws", ".ssh", ".ray", "**/auth_token", "**/credentials*",
 )  # fmt: skip
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "RAY_AUTH_TOKEN", "WANDB_API_KEY")
-PATIENCE_S = 120.0  # for a job server that is away while a job runs
-STOPPED = 143  # a shell's status for what SIGTERM ended
+PATIENCE_S = 120.0  # with a job server that is away while a job runs
+STOPPED = 143  # the exit status that shells give a process ended by SIGTERM
 
-Tell = Callable[[str], None]
+Show = Callable[[str], None]
 
 
 def submit(
-    words: list[str], cluster: str, folder: str = ".", *, wait: bool = True, tell: Tell = print
+    words: list[str], cluster: str, folder: str = ".", *, wait: bool = True, show: Show = print
 ) -> dict[str, Any]:
     """Run ``flexpose WORDS`` on a cluster, with the files of ``folder`` as its working directory.
 
-    Credentials never travel: the nodes have their own. The job goes on when this process ends.
+    Credentials are never sent: the nodes have their own. The job keeps running when this process ends.
 
     Args:
         words: verb and options, as on the command line.
         cluster: address of the job server, or a file of clusters/.
-        folder: what the command reads by relative paths.
-        wait: follow the logs until the job ends.
-        tell: takes log lines and what a person may do with the job.
+        folder: where the command finds files by relative paths.
+        wait: follow the log until the job ends.
+        show: takes lines of the log, and how to stop or follow the job.
 
     Returns:
-        ``job``, ``cluster``, ``status`` (Ray's), ``exit`` (the command's exit status; None where not waited for).
+        ``job``, ``cluster``, ``status`` (Ray's), ``exit`` (the command's exit status; None without ``wait``).
 
     Raises:
         ConfigError: a cluster that does not answer, a folder that is too large, or a secret among ``words``.
@@ -48,33 +49,33 @@ def submit(
     check_words(words)
     root = check_folder(folder)
     _take_token()
-    with job_server(cluster, tell) as address:
+    with job_server(cluster, show) as address:
         client = _client(address)
         entrypoint = shlex.join(["python", "-m", "flexpose_ray.cli", *words])
         runtime_env = {"working_dir": str(root), "excludes": list(EXCLUDED)}
         try:
             job = client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env, metadata={"flexpose": words[0]})
         except (RuntimeError, ValueError, OSError) as error:
-            hint = "submit from a folder with what the command needs, or name one by --working-dir"
+            hint = "submit from a folder with what the command needs, or name one with --working-dir"
             raise ConfigError(str(root), _line(error), hint) from error
         at = f"--address {address} {job}"
-        tell(f"job {job} on {address}; it goes on when this command ends")
-        tell(f"to stop it: RAY_AUTH_MODE=token ray job stop {at}")
-        tell(f"to see it again: RAY_AUTH_MODE=token ray job logs --follow {at}")
-        tell("to go on after a stop or a loss: the same command again; what is committed stays")
+        show(f"job {job} on {address}; it keeps running when this command ends")
+        show(f"to stop it: RAY_AUTH_MODE=token ray job stop {at}")
+        show(f"to follow it again: RAY_AUTH_MODE=token ray job logs --follow {at}")
+        show("to continue after it stopped or was lost: the same command again; what is committed stays")
         if not wait:
             return {"job": job, "cluster": address, "status": "SUBMITTED", "exit": None}
-        info = _follow(client, job, tell)
+        info = _follow(client, job, show)
     return {"job": job, "cluster": address, "status": info.status.value, "exit": _exit_status(info)}
 
 
 def check_words(words: list[str]) -> None:
-    """See that nothing secret would stand in a job's command, which all users of the cluster can read.
+    """Refuse secrets in a job's command, which all users of the cluster can read.
 
     Raises:
-        ConfigError: an address with a password, or the value of a secret of the environment.
+        ConfigError: an address with a password, or the value of a secret environment variable.
     """
-    hint = "nodes have credentials of their own: an instance's role, or ~/.aws/credentials"
+    hint = "give the nodes credentials of their own: an instance's role, or ~/.aws/credentials"
     if any(re.search(r"://[^/\s]*@", word) for word in words):
         raise ConfigError("submit", "an address with a password in it", hint)
     for name in SECRETS:
@@ -83,23 +84,22 @@ def check_words(words: list[str]) -> None:
 
 
 def check_folder(folder: str) -> Path:
-    """The folder to pack, as long as it is one of a project.
+    """Return the folder to pack, unless it is clearly not a project's.
 
     Raises:
-        ConfigError: no folder, or one that holds everything.
+        ConfigError: not a folder, or a whole home or disk.
     """
     root = Path(folder).expanduser().resolve()
     if not root.is_dir():
-        raise ConfigError(folder, "is no folder", "name one by --working-dir")
+        raise ConfigError(folder, "is not a folder", "name one with --working-dir")
     if root in (Path.home().resolve(), Path(root.anchor)):
         raise ConfigError(str(root), "would be packed as a whole", "go to your project's folder, or name one")
     return root
 
 
 def _take_token() -> None:
-    """Send the token where there is one; by itself Ray's client does so only in later versions."""
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    if "RAY_AUTH_TOKEN" in os.environ or path.exists():
+    """Make Ray's client send the token where there is one; only later versions do so by themselves."""
+    if "RAY_AUTH_TOKEN" in os.environ or token_path().exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
@@ -114,8 +114,8 @@ def _client(address: str):
         ) from error
 
 
-def _follow(client, job: str, tell: Tell):
-    """Tell the log's lines until the job has ended; a connection that breaks is made anew."""
+def _follow(client, job: str, show: Show):
+    """Show the log until the job has ended, and connect again when the connection breaks."""
     shown, away_since = 0, None
 
     async def tail() -> None:
@@ -126,7 +126,7 @@ def _follow(client, job: str, tell: Tell):
             seen += len(part)
             shown = max(shown, seen)
             if new:
-                tell(new.rstrip("\n"))
+                show(new.rstrip("\n"))
 
     while True:
         try:
@@ -138,8 +138,8 @@ def _follow(client, job: str, tell: Tell):
         except Exception as error:  # aiohttp's, requests' and Ray's own kinds
             away_since = away_since or time.monotonic()
             if time.monotonic() - away_since > PATIENCE_S:
-                hint = "the job may still run: look at it with `ray job status`"
-                raise ConfigError(job, f"the cluster does not answer any more: {_line(error)}", hint) from error
+                hint = "the job may still be running: check with `ray job status`"
+                raise ConfigError(job, f"the cluster no longer answers: {_line(error)}", hint) from error
         time.sleep(1)
 
 

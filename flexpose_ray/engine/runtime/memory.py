@@ -1,7 +1,7 @@
-"""glibc hands large blocks back to the system after every step and takes them anew, page by page.
+"""Keeping freed memory, which makes networks on a CPU up to several times faster.
 
-For networks on a CPU keeping them is worth up to several times the speed. Workers get it by their environment, from
-their start on; the process that the user started is told at run time.
+By itself glibc returns large blocks to the system after every step and takes them again, page by page. Workers keep
+them by their environment, from their start on; the process that the user started sets it at run time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
 
 
 def keep_memory() -> None:
-    """Let this process keep freed memory for itself; without glibc nothing happens."""
+    """Let this process keep freed memory; without glibc this does nothing."""
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none

@@ -1,4 +1,8 @@
-"""What a person sees of long work, on standard error: how far it is, how fast, how much longer."""
+"""Progress of long work on standard error: how much is done, how fast, how much longer it takes.
+
+Not by tqdm: in a file it renews its line as on a terminal, so that a job's log becomes one long line, and to make it
+write lines takes more code than this, with its own output, close and monitor thread to replace.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,24 @@ import sys
 import time
 from typing import TextIO
 
-TERMINAL_S, FILE_S = 0.5, 10.0  # between two lines
+TERMINAL_S, FILE_S = 0.5, 10.0  # at least, between two lines
 
 
 class ProgressLine:
-    """Takes (done, total) and shows share, rate and time left: one line that is renewed, in a file a line now and then.
+    """Takes (done, total) and shows share, rate and time left.
+
+    On a terminal one line is renewed; a file gets a line every ten seconds at most, and the last.
 
     Args:
         unit: what is counted, in the plural.
-        stream: where to; standard error by default.
-        label: stage of a longer run, in front of the line.
+        stream: where to write; standard error by default.
+        label: stage of a longer run, written in front.
     """
 
     def __init__(self, unit: str, stream: TextIO | None = None, label: str = ""):
         self.unit, self.stream, self.label = unit, stream or sys.stderr, f"{label}: " if label else ""
         self.renews = self.stream.isatty()
-        self.begun: tuple[float, int] | None = None  # time and count of the first call: earlier work has no rate
+        self.begun: tuple[float, int] | None = None  # time and count of the first call, from which the rate is measured
         self.shown = 0.0
 
     def __call__(self, done: int, total: int) -> None:
@@ -40,7 +46,7 @@ class ProgressLine:
         self.stream.flush()
 
 
-SAYS = {
+MESSAGES = {
     "done": "this run was finished before; nothing to do",
     "target": "{shots} shots; {held_out:,} held-out target poses",
     "evaluate": "comparing {count:,} poses a side",
@@ -49,30 +55,30 @@ SAYS = {
 
 
 class StageLines:
-    """Takes (stage, row) and shows it: counted stages as a moving line, pretraining as a line a report."""
+    """Takes (stage, row) and shows it: counted stages by a ProgressLine each, a report of pretraining as a line."""
 
     def __init__(self):
-        self.moving: dict[str, ProgressLine] = {}
+        self.counted: dict[str, ProgressLine] = {}
 
     def __call__(self, stage: str, row: dict) -> None:
         if stage == "pretrain":
             self._line(f"{stage}: {training_line(row)}")
-        elif stage in SAYS:
-            self._line(f"{stage}: {SAYS[stage].format(**row)}")
+        elif stage in MESSAGES:
+            self._line(f"{stage}: {MESSAGES[stage].format(**row)}")
         elif "step" in row:
-            self._moving(stage, "steps")(row["step"], row["steps"])
+            self._counted(stage, "steps")(row["step"], row["steps"])
         else:
-            self._moving(stage, "trials" if stage == "sweep" else "poses")(row["done"], row["total"])
+            self._counted(stage, "trials" if stage == "sweep" else "poses")(row["done"], row["total"])
 
-    def _moving(self, stage: str, unit: str) -> ProgressLine:
-        return self.moving.setdefault(stage, ProgressLine(unit, label=stage))
+    def _counted(self, stage: str, unit: str) -> ProgressLine:
+        return self.counted.setdefault(stage, ProgressLine(unit, label=stage))
 
     def _line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
 def training_line(row: dict) -> str:
-    """A row of pretraining in words."""
+    """A report of pretraining as text."""
     if "beta_step" in row:
         return f"beta {row['beta_step']:,} of {row['beta_steps']:,} steps, error {row['beta_px']:.2f} px"
     text = f"{row['kimg']:.1f} kimg, {row['kimg_s']:.3f} kimg/s, D {row['d_loss']:.3f}, G {row['g_loss']:.3f}"

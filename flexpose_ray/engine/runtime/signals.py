@@ -1,4 +1,4 @@
-"""Signals of the driver: SIGTERM ends what it does in good order, and Ray's start leaves it so."""
+"""SIGTERM in the driver: it interrupts the work as Ctrl-C does, and Ray's start does not change that."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-TERMINATED = threading.Event()  # whether SIGTERM came
+TERMINATED = threading.Event()  # whether SIGTERM has come
 
 
 def take_sigterm() -> None:
-    """From now on SIGTERM sets ``TERMINATED`` and interrupts the main thread as Ctrl-C does.
+    """From now on let SIGTERM set ``TERMINATED`` and interrupt the main thread as Ctrl-C does.
 
-    Ray's calls let an interrupt through, but as a new one: what kind it was is told by ``TERMINATED`` alone. Other
-    threads than the main one cannot take signals; called there, this does nothing.
+    Ray's calls let an interrupt through, but as a new exception: only ``TERMINATED`` tells which signal it was. Only
+    the main thread can take signals; called in another, this does nothing.
     """
 
-    def leave(number, frame) -> None:
+    def interrupt(number, frame) -> None:
         TERMINATED.set()
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
         TERMINATED.clear()
-        signal.signal(signal.SIGTERM, leave)
+        signal.signal(signal.SIGTERM, interrupt)
 
 
 @contextmanager
 def kept_sigterm() -> Iterator[None]:
-    """Leave SIGTERM as it was: within ``ray.init`` Ray's core takes it, and aborts the driver with a stack dump."""
-    if threading.current_thread() is not threading.main_thread():  # others cannot set handlers, and Ray does not either
+    """Keep the handler of SIGTERM: ``ray.init`` would replace it by one that aborts with a stack dump."""
+    if threading.current_thread() is not threading.main_thread():  # only this one can set handlers, for Ray too
         yield
         return
     handler = signal.getsignal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What a sweep is for: the best point as a recipe, and its model."""
+"""The best point of a sweep as a recipe, and its model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from flexpose_ray.config import Recipe
 from flexpose_ray.config.sweep import point_text
 from flexpose_ray.config.sweep_recipe import SweepRecipe
 from flexpose_ray.engine.adapt.one import adapt
-from flexpose_ray.engine.sweep.common import Tell
-from flexpose_ray.engine.sweep.results import read_rows, summarise
-from flexpose_ray.engine.sweep.run import load_swept, run_sweep
+from flexpose_ray.engine.sweep.results import read_rows, saved_recipe
+from flexpose_ray.engine.sweep.run import Progress, run_sweep
+from flexpose_ray.engine.sweep.summary import summarise
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.evaluation.target import split_target
 from flexpose_ray.storage.base import Store
@@ -24,19 +24,19 @@ RECIPE_FILE, MODEL = "recipe.yaml", "model"
 
 
 def best_recipe(store: Store) -> Recipe:
-    """The sweep's recipe at its best point: the least mean of the first objective over the seeds.
+    """The sweep's recipe at its best point, by the mean of the first objective over the seeds.
 
-    Seeds stay those of the recipe: the best of several seeds is luck. After a sweep over pretraining ``generator`` is
-    the best one that was trained at the point.
+    Seeds stay those of the recipe, because the best of several seeds is luck. After a sweep over pretraining
+    ``generator`` is the best one that was trained at the point.
 
     Raises:
-        ConfigError: no sweep there, or no trial of it that ran to its end.
+        ConfigError: no sweep in ``store``, or none of its trials has completed.
     """
-    swept, rows = load_swept(store), read_rows(store)
+    swept, rows = saved_recipe(store), read_rows(store)
     summary = summarise(store, swept.sweep, rows)
     if summary["best"] is None:
-        problem = f"no trial has run to its end ({summary['trials']['failed']} failed)"
-        raise ConfigError(store.uri, problem, "look at `flexpose sweep show`, or repeat the command that began it")
+        problem = f"no trial has completed ({summary['trials']['failed']} failed)"
+        raise ConfigError(store.uri, problem, "see `flexpose sweep show`, or repeat `flexpose sweep`")
     recipe = swept.at(summary["best"]["point"]).plain
     if swept.sweep.over == "adapt":
         return recipe
@@ -50,7 +50,7 @@ def write_best(uri: str, out: str | None = None, on_step: Callable[[dict], None]
 
     Args:
         uri: folder of a sweep.
-        out: where to; ``best`` within that folder where None.
+        out: folder to write to; ``best`` within that folder where None.
         on_step: takes the progress of the adaptation.
 
     Returns:
@@ -59,10 +59,10 @@ def write_best(uri: str, out: str | None = None, on_step: Callable[[dict], None]
 
     Raises:
         ConfigError: as :func:`best_recipe`, or another model at ``out``.
-        FlexPoseError: the generator or the target is gone, or ``out`` cannot be written.
+        FlexPoseError: the generator or the target cannot be read, or ``out`` cannot be written.
     """
     store = open_store(uri)
-    recipe, swept = best_recipe(store), load_swept(store)
+    recipe, swept = best_recipe(store), saved_recipe(store)
     summary = summarise(store, swept.sweep, read_rows(store))
     place, best = open_store(out) if out else store.child(BEST), summary["best"]
     model = recipe.generator
@@ -70,19 +70,21 @@ def write_best(uri: str, out: str | None = None, on_step: Callable[[dict], None]
         _, shots, _ = split_target(recipe.target)
         model = adapt(recipe.generator, shots, recipe.adapt, place.child(MODEL).uri, on_step)["uri"]
     text = yaml.safe_dump(json.loads(recipe.model_dump_json(exclude_defaults=True)), sort_keys=False)
-    told = ", ".join(f"{name} {value:.4f}" for name, value in best["mean"].items())
-    head = f"# The best of {store.uri}: {point_text(best['point'])}\n# {told} (mean of {len(best['trials'])} trials)\n"
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in best["mean"].items())
+    head = (
+        f"# The best of {store.uri}: {point_text(best['point'])}\n# {scores} (mean of {len(best['trials'])} trials)\n"
+    )
     place.put(RECIPE_FILE, (head + text).encode())
     kept = {name: best[name] for name in ("point", "mean", "sd", "trials")}
     return {"recipe": f"{place.uri}/{RECIPE_FILE}", "model": model, **kept}
 
 
-def sweep_then(recipe: SweepRecipe, storage: str, tell: Tell = lambda done, total: None) -> Recipe:
-    """Run what is left of a sweep and return the recipe of its best point, for a run that goes on with it.
+def run_to_best(recipe: SweepRecipe, storage: str, on_progress: Progress = lambda done, total: None) -> Recipe:
+    """Run what is left of a sweep and return the recipe of its best point, for a run that follows it.
 
-    Every trial learned from a draw of shots of its own; the run takes those of the recipe.
+    Every trial learned from its own draw of shots; the run that follows uses the recipe's.
 
     Raises:
         FlexPoseError: as :func:`run_sweep` and :func:`best_recipe`.
     """
-    return best_recipe(open_store(run_sweep(recipe, storage, tell)["uri"]))
+    return best_recipe(open_store(run_sweep(recipe, storage, on_progress)["uri"]))

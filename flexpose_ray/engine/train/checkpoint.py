@@ -1,7 +1,7 @@
 """Checkpoints of pretraining: one safetensors file each, with numbers and history in its metadata.
 
-One file is one put, so a checkpoint is whole or not there, in a folder and in a bucket alike. Which one is the last is
-what the listing of storage says, never what a scheduler remembers.
+One file is one put, so that a checkpoint is whole or absent, in a folder and in a bucket alike. The listing of storage,
+not a scheduler's memory, decides which one is the last.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import hashlib
 import json
 import re
 import struct
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,16 +21,16 @@ from flexpose_ray.storage.base import Store
 
 PREFIX = "checkpoints/"
 KEY = re.compile(PREFIX + r"\d{9}\.safetensors")
-BEFORE = "delete it: the run goes on from the one before"
+DELETE_HINT = "delete it: the run resumes from the checkpoint before"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What training goes on from.
+    """What training resumes from.
 
     Attributes:
         tensors: networks and optimizer moments.
-        numbers: counters.
+        numbers: counters; ``step`` among them.
         history: a row for every report so far: kimg, losses, FD.
         run: name of the run; None in checkpoints of earlier versions.
     """
@@ -43,7 +41,7 @@ class Checkpoint:
     run: str | None = None
 
     def copied(self) -> Checkpoint:
-        """The same in memory of its own, on the CPU, so that training may go on."""
+        """A copy in memory of its own, on the CPU, so that training may go on."""
         tensors = {
             name: t.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
             for name, t in self.tensors.items()
@@ -72,10 +70,10 @@ def last_checkpoint(store: Store, run: str | None = None) -> Checkpoint | None:
     """The newest checkpoint, None where there is none.
 
     Args:
-        run: the run that it has to be of.
+        run: name of the run that it has to be of.
 
     Raises:
-        WeightsError: it is damaged or of another run; the message says to delete it, so that the one before counts.
+        WeightsError: it is damaged or of another run; the message says to delete it.
     """
     keys = _keys(store)
     if not keys:
@@ -88,16 +86,16 @@ def last_checkpoint(store: Store, run: str | None = None) -> Checkpoint | None:
         numbers, history = json.loads(metadata["numbers"]), json.loads(metadata["history"])
         tensors, wrote = load_tensors(data, where), metadata.get("run")
     except (struct.error, ValueError, KeyError, TypeError, WeightsError) as error:
-        raise WeightsError(where, "damaged checkpoint", BEFORE) from error
+        raise WeightsError(where, "damaged checkpoint", DELETE_HINT) from error
     if "sha256" in metadata and metadata["sha256"] != _hash(tensors):
-        raise WeightsError(where, "damaged checkpoint: its hash differs", BEFORE)
+        raise WeightsError(where, "damaged checkpoint: its hash differs", DELETE_HINT)
     if run is not None and wrote not in (None, run):
-        raise WeightsError(where, f"checkpoint of another run, {wrote}, where {run} goes on", BEFORE)
+        raise WeightsError(where, f"checkpoint of another run, {wrote}; this run is {run}", DELETE_HINT)
     return Checkpoint(tensors, numbers, history, wrote)
 
 
 def check_fits(tensors: dict[str, torch.Tensor], networks: dict[str, torch.nn.Module], where: str) -> None:
-    """See that a checkpoint holds weights for these networks.
+    """Check that a checkpoint holds weights for these networks.
 
     Raises:
         WeightsError: names or shapes differ.
@@ -107,36 +105,7 @@ def check_fits(tensors: dict[str, torch.Tensor], networks: dict[str, torch.nn.Mo
         found = {k: tuple(v.shape) for k, v in tensors.items() if k.startswith(f"{name}.")}
         if odd := sorted(key for key in wanted | found if wanted.get(key) != found.get(key)):
             problem = f"{odd[0]} is {found.get(odd[0], 'missing')}, this run has {wanted.get(odd[0], 'none')}"
-            raise WeightsError(where, f"checkpoint of other networks: {problem}", BEFORE)
-
-
-class Background:
-    """Writes behind the training's back: one piece of work at a time, in order."""
-
-    def __init__(self):
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
-
-    def submit(self, work: Callable[[], None]) -> None:
-        """Begin ``work`` after what was begun before; the failure of that surfaces here."""
-        self.wait()
-        self._thread = threading.Thread(target=self._run, args=(work,), name="writer", daemon=True)
-        self._thread.start()
-
-    def wait(self) -> None:
-        """Until all is written; raises what made it fail."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-
-    def _run(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            self._error = error
+            raise WeightsError(where, f"checkpoint of other networks: {problem}", DELETE_HINT)
 
 
 def _key(step: float) -> str:

@@ -1,4 +1,4 @@
-"""How a training ends that cannot go on: one error of ours, out of whatever Ray and torch say."""
+"""How a training ends that cannot go on: one error of ours, made of whatever Ray and torch raise."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 from ray.exceptions import RayError
 
 from flexpose_ray.config import PretrainConfig
-from flexpose_ray.errors import FlexPoseError, TrainingError
+from flexpose_ray.engine.runtime.errors import errors_within, innermost_line
+from flexpose_ray.errors import TrainingError
 
-HINT = "repeat the command when that is mended: it goes on from the last checkpoint"
+RESUME_HINT = "repeat the command once the cause is fixed: training resumes from the last checkpoint"
 NO_MEMORY = (
     "not enough memory",
     "can't allocate memory",
@@ -21,81 +22,59 @@ NO_MEMORY = (
     "bad_alloc",
     "out of memory",
 )  # in RuntimeErrors
-KILLED_FOR_MEMORY = ("running low on memory", "memory pressure")  # in Ray's obituaries
-LINKS = ("cause", "controller_failure", "health_check_failure", "__cause__")  # from an error to the one within
+KILLED_FOR_MEMORY = ("running low on memory", "memory pressure")  # in Ray's reports of dead workers
 
 
 def check_losses(losses: dict[str, float], step: int, p: PretrainConfig) -> None:
-    """See that a step's losses are finite.
+    """Check that a step's losses are finite.
 
     Raises:
-        TrainingError: they are not; it names the step and the way out.
+        TrainingError: they are not; it names the step and the settings to change.
     """
     if broken := next((name for name, value in losses.items() if not math.isfinite(value)), None):
         raise diverged(f"{broken} is {losses[broken]}", step, p)
 
 
 def diverged(what: str, step: int, p: PretrainConfig) -> TrainingError:
-    """The end of a training whose numbers are not finite any more."""
+    """The error of a training whose numbers are not finite any more."""
     way_out = f"lower pretrain.lr ({p.lr:g}) or raise pretrain.r1_gamma ({p.r1_gamma:g})"
-    return TrainingError(f"pretraining, step {step:,}", what, f"{way_out}; the last good checkpoint stays as it is")
+    return TrainingError(f"pretraining, step {step:,}", what, f"{way_out}; the last good checkpoint is kept")
 
 
 @contextmanager
-def memory_told(p: PretrainConfig, device: torch.device) -> Iterator[None]:
-    """Turn what torch and C++ say when memory runs out into one error with the way out."""
+def memory_errors_explained(p: PretrainConfig, device: torch.device) -> Iterator[None]:
+    """Turn what torch and C++ raise when memory runs out into one error that names the settings to change."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not says(error, NO_MEMORY):
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not mentions(error, NO_MEMORY):
             raise
         raise out_of_memory(str(device), p) from error
 
 
 def out_of_memory(where: str, p: PretrainConfig) -> TrainingError:
-    """The end of a training that needs more memory than there is."""
-    way_out = f"lower pretrain.batch ({p.batch}) or pretrain.network.base ({p.network.base}), or take more workers"
+    """The error of a training that needs more memory than there is."""
+    way_out = f"lower pretrain.batch ({p.batch}) or pretrain.network.base ({p.network.base}), or use more workers"
     return TrainingError(f"pretraining on {where}", "out of memory", f"{way_out}: each takes its share of the batch")
 
 
-def says(error: BaseException, texts: tuple[str, ...]) -> bool:
+def mentions(error: BaseException, texts: tuple[str, ...]) -> bool:
     """Whether an error's message holds one of ``texts``."""
     return any(text in str(error).lower() for text in texts)
-
-
-def errors_within(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and all that it was made of."""
-    while error is not None:
-        yield error
-        for failure in getattr(error, "worker_failures", {}).values():
-            yield from errors_within(failure)
-        error = next((inner for link in LINKS if (inner := getattr(error, link, None)) is not None), None)
-
-
-def ours_within(error: BaseException) -> FlexPoseError | None:
-    """The error of ours that another one carries, None where there is none."""
-    return next((inner for inner in errors_within(error) if isinstance(inner, FlexPoseError)), None)
 
 
 def killed_for_memory(error: BaseException) -> bool:
     """Whether Ray killed a worker because its node ran out of memory."""
     return any(
         isinstance(inner, ray.exceptions.OutOfMemoryError)
-        or (isinstance(inner, RayError) and says(inner, KILLED_FOR_MEMORY))
+        or (isinstance(inner, RayError) and mentions(inner, KILLED_FOR_MEMORY))
         for inner in errors_within(error)
     )
 
 
-def lost_again_and_again(failures: list[BaseException], p: PretrainConfig) -> TrainingError:
-    """The end of a training whose workers failed time after time and got nowhere in between."""
+def too_many_failures(failures: list[BaseException], p: PretrainConfig) -> TrainingError:
+    """The error of a training whose workers failed time after time without any progress in between."""
     last = failures[-1]
     if killed_for_memory(last):
         return out_of_memory("a node that Ray keeps from running full", p)
-    return TrainingError("pretraining", f"failed {len(failures)} times in a row: {innermost(last)}", HINT)
-
-
-def innermost(error: BaseException) -> str:
-    """What is at the bottom of an error, as one line."""
-    *_, last = errors_within(error)
-    lines = [line.strip() for line in str(last).splitlines() if line.strip()]
-    return f"{type(last).__name__}: {lines[0] if lines else ''}"[:300]
+    return TrainingError("pretraining", f"failed {len(failures)} times in a row: {innermost_line(last)}", RESUME_HINT)

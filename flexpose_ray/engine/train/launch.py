@@ -1,4 +1,4 @@
-"""Starting the training workers under Ray Train, hearing from them, and deciding what a failure means."""
+"""Starting the training workers under Ray Train, receiving their rows, and deciding what a failure means."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import ray
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.queue import Queue
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from flexpose_ray.config import PretrainConfig, Recipe
+from flexpose_ray.engine.runtime.errors import flexpose_error_within, innermost_line
 from flexpose_ray.engine.runtime.signals import TERMINATED
 from flexpose_ray.engine.runtime.worker_env import worker_runtime_env
-from flexpose_ray.engine.train.failures import HINT, innermost, killed_for_memory, lost_again_and_again, ours_within
-from flexpose_ray.engine.train.stop import Bell
-from flexpose_ray.engine.train.worker import LEFT, train_worker
+from flexpose_ray.engine.train.failures import RESUME_HINT, killed_for_memory, too_many_failures
+from flexpose_ray.engine.train.job import worker_threads
+from flexpose_ray.engine.train.stop import StopSignal, driver_node
+from flexpose_ray.engine.train.worker import STOPPED, train_worker
 from flexpose_ray.errors import TrainingError
 from flexpose_ray.storage.base import Store
 
@@ -29,67 +30,81 @@ GRACE_S = 25.0  # for a last checkpoint after SIGTERM; Kubernetes kills after 30
 RESIZE_S = 60.0  # how often an elastic run looks for room for more workers
 
 Progress = Callable[[dict], None]
+Resources = dict[str, float]  # CPU and GPU of a worker, perhaps fractions
 
 
-def fit(recipe: Recipe, store: Store, on_progress: Progress, share: dict[str, float] | None = None) -> None:
-    """Train on the Ray that is there, until all is done or something of ours says why not."""
-    p = recipe.pretrain
-    least, most = p.worker_range
-    share = share or default_share()
-    gpus = share.get("GPU", 0)
-    alone = gpus >= 1 or most == 1  # NCCL has no two workers on one GPU
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    rows = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})  # nodes with workers may be lost
-    threads = p.threads or max(1, (os.cpu_count() or 1) // most)
+def run_workers(recipe: Recipe, store: Store, on_progress: Progress, resources: Resources | None = None) -> None:
+    """Train on the Ray that runs, until the run has ended.
+
+    Args:
+        store: the run's folder.
+        on_progress: takes the rows of worker 0, on a thread of its own.
+        resources: of a worker; :func:`default_resources` where None.
+
+    Raises:
+        FlexPoseError: why training cannot go on.
+    """
+    rows = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": driver_node()})  # nodes with workers may be lost
     os.environ.setdefault(POLL_ENV, "0.2")  # a report waits for the next poll: two seconds by default
-    bell, left = Bell(), threading.Event()
-    listener = threading.Thread(target=_listen, args=(rows, on_progress, left), daemon=True)
-    listener.start()
+    stop, stopped = StopSignal(), threading.Event()
+    receiver = threading.Thread(target=_receive, args=(rows, on_progress, stopped), daemon=True)
+    receiver.start()
     try:
-        # Ray Train wants a place for checkpoints; ours lie in the run's folder, and say where to go on.
+        # Ray Train wants a place for checkpoints; ours are in the run's folder, and say where to resume.
         with tempfile.TemporaryDirectory(prefix="flexpose-train-", ignore_cleanup_errors=True) as folder:
-            TorchTrainer(
-                train_worker,
-                train_loop_config={
-                    "recipe": recipe.model_dump(mode="json"),
-                    "run": store.uri,
-                    "threads": threads,
-                    "bell": bell.actor,
-                },
-                torch_config=TorchConfig(backend="nccl" if gpus and alone else "gloo", timeout_s=3600),
-                scaling_config=ray.train.ScalingConfig(
-                    num_workers=most if least == most else (least, most),
-                    use_gpu=gpus > 0,
-                    resources_per_worker=share,
-                    elastic_resize_monitor_interval_s=RESIZE_S,
-                ),
-                run_config=ray.train.RunConfig(
-                    name=f"launch-{time.time_ns()}",
-                    storage_path=folder,
-                    failure_config=ray.train.FailureConfig(max_failures=-1),  # Watch decides
-                    callbacks=[Watch(rows, p)],
-                    worker_runtime_env=worker_runtime_env(),
-                ),
-            ).fit()
+            monitor = WorkerMonitor(rows, recipe.pretrain)
+            _torch_trainer(recipe, store, resources or default_resources(), monitor, stop, folder).fit()
     except ray.train.TrainingFailedError as error:
-        raise cause(error) from error
+        raise training_error(error) from error
     except KeyboardInterrupt:
-        if TERMINATED.is_set() and bell.ring():
-            left.wait(GRACE_S)
+        if TERMINATED.is_set() and stop.request():
+            stopped.wait(GRACE_S)
         raise
     finally:
         rows.put(None)
-        listener.join()
+        receiver.join()
         rows.shutdown()
 
 
-def default_share() -> dict[str, float]:
+def _torch_trainer(
+    recipe: Recipe, store: Store, resources: Resources, monitor: WorkerMonitor, stop: StopSignal, folder: str
+) -> TorchTrainer:
+    p = recipe.pretrain
+    least, most = p.worker_range
+    gpus, threads = resources.get("GPU", 0), worker_threads(p, most)
+    exclusive = gpus >= 1 or most == 1  # NCCL cannot have two workers on one GPU
+    return TorchTrainer(
+        train_worker,
+        train_loop_config={
+            "recipe": recipe.model_dump(mode="json"),
+            "run": store.uri,
+            "threads": threads,
+            "stop": stop.actor,
+        },
+        torch_config=TorchConfig(backend="nccl" if gpus and exclusive else "gloo", timeout_s=3600),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=most if least == most else (least, most),
+            use_gpu=gpus > 0,
+            resources_per_worker=resources,
+            elastic_resize_monitor_interval_s=RESIZE_S,
+        ),
+        run_config=ray.train.RunConfig(
+            name=f"launch-{time.time_ns()}",
+            storage_path=folder,
+            failure_config=ray.train.FailureConfig(max_failures=-1),  # the monitor decides
+            callbacks=[monitor],
+            worker_runtime_env=worker_runtime_env(),
+        ),
+    )
+
+
+def default_resources() -> Resources:
     """What a worker takes: a CPU, and a whole GPU where the cluster has any."""
     return {"CPU": 1, "GPU": 1} if ray.cluster_resources().get("GPU", 0) >= 1 else {"CPU": 1}
 
 
-class Watch(ray.train.UserCallback):
-    """Sends the first worker's rows to the driver and judges failures; it runs where Ray Train's controller does.
+class WorkerMonitor(ray.train.UserCallback):
+    """Sends worker 0's rows to the driver and judges failures; it runs where Ray Train's controller does.
 
     An error of ours would come again however often workers are started: raising it here ends the run. Lost workers are
     replaced, unless that has happened too often without any progress.
@@ -111,20 +126,20 @@ class Watch(ray.train.UserCallback):
     def after_exception(self, run_context, worker_exceptions) -> None:
         errors = list(worker_exceptions.values())
         for error in errors:
-            if (ours := ours_within(error)) is not None:
+            if (ours := flexpose_error_within(error)) is not None:
                 raise ours
         self.failures.append(next((error for error in errors if killed_for_memory(error)), errors[0]))
         if len(self.failures) > MAX_FAILURES:
-            raise lost_again_and_again(self.failures, self.p)
+            raise too_many_failures(self.failures, self.p)
 
 
-def cause(error: ray.train.TrainingFailedError) -> Exception:
+def training_error(error: ray.train.TrainingFailedError) -> Exception:
     """The error of ours inside Ray's, or one that says in a line what Ray says."""
-    return ours_within(error) or TrainingError("pretraining", f"failed: {innermost(error)}", HINT)
+    return flexpose_error_within(error) or TrainingError("pretraining", f"failed: {innermost_line(error)}", RESUME_HINT)
 
 
-def _listen(rows: Queue, on_progress: Progress, left: threading.Event) -> None:
+def _receive(rows: Queue, on_progress: Progress, stopped: threading.Event) -> None:
     while (row := rows.get()) is not None:
         on_progress(row)
-        if LEFT in row:
-            left.set()
+        if STOPPED in row:
+            stopped.set()

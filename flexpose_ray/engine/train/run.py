@@ -1,11 +1,11 @@
-"""Pretraining under Ray Train: beta and g_s on the source poses, resumable at any kill.
+"""Pretraining under Ray Train: beta and g_s on the source poses, resumable after any kill.
 
-This file is the driver's side: what a run reads, whether it may go on, what it leaves. In a run's folder:
+This file is the driver's side: what a run reads, whether it can resume, what it writes. In a run's folder:
 
-    source.parquet             the poses; several sources are told apart by their groups' names
+    source.parquet             the poses; names of groups keep several sources apart
     beta.safetensors  beta.json
     checkpoints/STEP.safetensors   the last few, and the one with the best FD
-    grids/  tensorboard/       what the generator draws, and curves, while it trains
+    grids/  tensorboard/       pictures that the generator draws, and curves, while it trains
     generator/                 the best by FD, with its card
     pretrain.json  card.md     written at the end
 """
@@ -13,65 +13,78 @@ This file is the driver's side: what a run reads, whether it may go on, what it 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import torch
 
 from flexpose_ray.config import Recipe, pretrain_key
 from flexpose_ray.engine.runtime.session import ray_session
+from flexpose_ray.engine.train.card import card_text
 from flexpose_ray.engine.train.checkpoint import check_fits, last_checkpoint
-from flexpose_ray.engine.train.launch import fit
-from flexpose_ray.engine.train.record import GENERATOR, card_text
+from flexpose_ray.engine.train.job import split_source
+from flexpose_ray.engine.train.launch import Progress, Resources, run_workers
+from flexpose_ray.engine.train.record import GENERATOR
 from flexpose_ray.engine.train.tracking import check_trackers
-from flexpose_ray.engine.train.worker import build_networks, split_source
+from flexpose_ray.engine.train.trainer import build_networks
 from flexpose_ray.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.models.weights import read_model
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.mixture import read_mixture
-from flexpose_ray.sources.parquet import write_poses
+from flexpose_ray.sources.pose_file import write_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 
 DONE = "pretrain.json"
 
-Progress = Callable[[dict], None]
-
 
 def pretrain(
-    recipe: Recipe, storage: str, on_progress: Progress = lambda row: None, share: dict[str, float] | None = None
+    recipe: Recipe, storage: str, on_progress: Progress = lambda row: None, resources: Resources | None = None
 ) -> dict:
-    """Train beta and the generator on the recipe's source; a second call goes on or returns at once.
+    """Train beta and the generator on the recipe's source; a second call resumes or returns at once.
 
     Args:
-        recipe: its ``source`` and ``pretrain`` count.
-        storage: URI under which the run's folder is made.
+        recipe: its ``source`` and ``pretrain`` apply.
+        storage: URI under which the run's folder is created.
         on_progress: takes a row (kimg, rates, losses, now and then fd and mmd2) on the driver.
-        share: CPU and GPU of a worker, perhaps fractions; by default a whole GPU where there is one, and a CPU.
+        resources: CPU and GPU of a worker, perhaps fractions; by default a CPU, and a whole GPU where there is one.
 
     Returns:
         ``generator`` (URI), ``run`` (URI), ``kimg``, ``fd`` (best) and its ``mmd2``, ``history``.
 
     Raises:
-        ConfigError: no source, or a package for ``pretrain.track`` that is missing.
-        TrainingError: losses that are not finite, no memory, workers that are lost again and again.
+        ConfigError: no source, or a package for ``pretrain.track`` is missing.
+        TrainingError: losses are not finite, memory runs out, or workers are lost again and again.
         FlexPoseError: bad data, storage or checkpoint, also from within a worker.
     """
     store = open_store(storage).child(pretrain_key(recipe))
     if store.exists(DONE):
         done = json.loads(store.get(DONE))
         if done["kimg"] >= recipe.pretrain.kimg:
-            return {**done, "run": store.uri, "generator": f"{store.uri}/{GENERATOR}"}  # the folder may have moved
+            return {
+                **done,
+                "run": store.uri,
+                "generator": f"{store.uri}/{GENERATOR}",
+            }  # the folder may have moved
     check_trackers(recipe.pretrain.track)
-    check_checkpoint(recipe, store)  # told before workers start and stumble over it
+    check_checkpoint(recipe, store)  # here, so that it fails before workers start
     if not store.exists("source.parquet"):
-        poses = read_recipe_source(recipe)
-        train, held = split_source(recipe, poses)
-        if min(len(train), len(held)) < 2:
-            problem = f"{len(poses)} poses split by group into {len(train)} to train on and {len(held)} to judge by"
-            raise DataError(recipe.source_name, problem, "give poses of more pictures or videos")
-        write_poses(f"{store.uri}/source.parquet", poses)
+        write_poses(f"{store.uri}/source.parquet", _checked_source(recipe))
     with ray_session():
-        fit(recipe, store, on_progress, share)
+        run_workers(recipe, store, on_progress, resources)
+    return _finish(store)
+
+
+def _checked_source(recipe: Recipe) -> PoseSet:
+    """The source poses, enough of them on both sides of the split."""
+    poses = read_recipe_source(recipe)
+    train, held = split_source(recipe, poses)
+    if min(len(train), len(held)) < 2:
+        problem = f"{len(poses)} poses split by group into {len(train)} to train on and {len(held)} to judge by"
+        raise DataError(recipe.source_name, problem, "add poses of more pictures or videos")
+    return poses
+
+
+def _finish(store: Store) -> dict:
+    """Write the card and the summary of a run whose workers have reached the goal."""
     history = last_checkpoint(store).history
     best = min((row for row in history if "fd" in row), key=lambda row: row["fd"])
     done = {
@@ -89,14 +102,14 @@ def pretrain(
 
 
 def read_recipe_source(recipe: Recipe) -> PoseSet:
-    """The source poses of a recipe, of all its sources together.
+    """Read the source poses of a recipe, of all its sources together.
 
     Raises:
-        ConfigError: it names none, or poses of another skeleton than it says.
+        ConfigError: the recipe names no source, or another skeleton than that of the poses.
         DataError: poses that cannot be used.
     """
     if not recipe.sources:
-        raise ConfigError(recipe.name, "no source to pretrain on", "name one: source: KIND:PATH")
+        raise ConfigError(recipe.name, "no source to pretrain on", "add one: source: KIND:PATH")
     poses = read_mixture([(source.poses, source.mapping) for source in recipe.sources])
     if poses.skeleton_name != recipe.skeleton:
         problem = f"its poses are {poses.skeleton_name}, the recipe says {recipe.skeleton}"
@@ -105,10 +118,10 @@ def read_recipe_source(recipe: Recipe) -> PoseSet:
 
 
 def check_checkpoint(recipe: Recipe, store: Store) -> None:
-    """See that the run in ``store`` can go on from where it is.
+    """Check that the run in ``store`` can resume from its last checkpoint.
 
     Raises:
-        WeightsError: its checkpoint is damaged, of another run, of other networks, or gone.
+        WeightsError: the checkpoint is damaged, of another run, of other networks, or missing.
     """
     last = last_checkpoint(store, pretrain_key(recipe))
     if last is not None:
@@ -116,12 +129,12 @@ def check_checkpoint(recipe: Recipe, store: Store) -> None:
             generator, discriminator = build_networks(recipe.pretrain)
         networks = {"generator": generator, "discriminator": discriminator, "averaged": generator}
         check_fits(last.tensors, networks, f"{store.uri}/checkpoints")
-    elif _got_far(store):
-        way_out = "bring it back, or move the run's folder away to begin anew"
-        raise WeightsError(f"{store.uri}/checkpoints", "the run's last checkpoint is gone", way_out)
+    elif _had_checkpoint(store):
+        way_out = "restore it, or move the run's folder away to start over"
+        raise WeightsError(f"{store.uri}/checkpoints", "the run's last checkpoint is missing", way_out)
 
 
-def _got_far(store: Store) -> bool:
+def _had_checkpoint(store: Store) -> bool:
     """Whether there was a checkpoint once. The first generator is written before the first checkpoint."""
     if store.exists(DONE):
         return True

@@ -1,6 +1,6 @@
-"""Curves and pictures of a training for the tools that show them: TensorBoard, MLflow, Weights & Biases.
+"""Curves and pictures of a training for tools that show them: TensorBoard, MLflow, Weights & Biases.
 
-All three take the same two calls, so that training knows of none.
+All three take the same calls, so that the training code knows none of them.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ FOLDER = "tensorboard"
 
 
 class Tracker(Protocol):
-    """One tool. Steps count training steps; rows may hold more than numbers, which are left out."""
+    """One tool. Steps are training steps; values of rows that are not numbers are left out."""
 
     def row(self, step: int, values: dict[str, float]) -> None:
-        """Take a row of progress."""
+        """Log a row of progress."""
 
     def picture(self, step: int, image_HWC: np.ndarray) -> None:
-        """Take a grid of samples, uint8 RGB."""
+        """Log a grid of samples, uint8 RGB."""
 
     def flush(self) -> None:
-        """Bring what was taken to where it is looked at."""
+        """Make everything logged so far visible."""
 
     def close(self) -> None:
-        """Take the last of it and end."""
+        """Flush and end."""
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """See that the packages of these tools are installed.
+    """Check that the packages of these tools are installed.
 
     Raises:
         ConfigError: one is not.
@@ -57,18 +57,21 @@ def open_trackers(names: Sequence[str], store: Store, name: str, settings: dict,
 
     Args:
         names: of "tensorboard", "mlflow" and "wandb".
-        store: the run's place.
+        store: the run's folder.
         name: the run's name in the tool.
         settings: what the run was started with.
-        step: where training goes on; what an earlier start showed beyond it is taken back, where the tool can.
+        step: that training resumes from; what was logged beyond it before is withdrawn, where the tool can do that.
 
     Raises:
         ConfigError: a package is missing.
     """
     check_trackers(names)
-    made = {"tensorboard": lambda: TensorBoard(store, step)}
-    made |= {"mlflow": lambda: MLflow(name, settings), "wandb": lambda: WandB(name, settings)}
-    return [made[each]() for each in names]
+    start = {
+        "tensorboard": lambda: TensorBoard(store, step),
+        "mlflow": lambda: MLflow(name, settings),
+        "wandb": lambda: WandB(name, settings),
+    }
+    return [start[each]() for each in names]
 
 
 def numbers(values: dict) -> dict[str, float]:
@@ -77,7 +80,7 @@ def numbers(values: dict) -> dict[str, float]:
 
 
 class TensorBoard:
-    """Event files in ``<run>/tensorboard``; for a bucket they are written locally and put there at every flush."""
+    """Event files in ``<run>/tensorboard``; for a bucket they are written locally and copied at every flush."""
 
     def __init__(self, store: Store, step: int):
         from tensorboardX import SummaryWriter
@@ -95,7 +98,7 @@ class TensorBoard:
         self.writer.add_image("samples", image_HWC, step, dataformats="HWC")
 
     def flush(self) -> None:
-        self.writer.flush()  # what its queue still holds comes with the next
+        self.writer.flush()  # what is still in its queue comes with the next flush
         self._put()
 
     def close(self) -> None:
@@ -111,7 +114,7 @@ class TensorBoard:
 
 
 class MLflow:
-    """A run of MLflow, on the server and in the experiment that its environment variables name."""
+    """A run of MLflow, on the server and in the experiment named by MLflow's environment variables."""
 
     def __init__(self, name: str, settings: dict):
         import mlflow
@@ -127,14 +130,14 @@ class MLflow:
         self.tool.log_image(image_HWC, key="samples", step=step)
 
     def flush(self) -> None:
-        """MLflow sends by itself."""
+        """Nothing to do: MLflow sends on its own."""
 
     def close(self) -> None:
         self.tool.end_run()
 
 
 class WandB:
-    """A run of Weights & Biases, in the project that its environment variables name; a resumed one goes on."""
+    """A run of Weights & Biases, in the project named by its environment variables; a resumed run continues there."""
 
     def __init__(self, name: str, settings: dict):
         import wandb
@@ -149,7 +152,7 @@ class WandB:
         self.run.log({"samples": self.tool.Image(image_HWC)}, step=step)
 
     def flush(self) -> None:
-        """It sends by itself."""
+        """Nothing to do: Weights & Biases sends on its own."""
 
     def close(self) -> None:
         self.run.finish()

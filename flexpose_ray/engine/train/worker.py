@@ -1,13 +1,9 @@
-"""What every training worker runs.
-
-The networks know nothing of workers: a batch is drawn by its step's number, every worker takes its share, and one
-all-reduce averages the gradients, so that the result does not depend on how many workers there are.
-"""
+"""The training loop, which runs in every worker."""
 
 from __future__ import annotations
 
 import time
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 import ray
@@ -20,172 +16,120 @@ from flexpose_ray.config import PretrainConfig, Recipe, pretrain_key
 from flexpose_ray.engine.runtime.metrics import KIMG, KIMG_RATE, record_work
 from flexpose_ray.engine.train.beta import BETA_CARD, BETA_REPORTS, trained_beta
 from flexpose_ray.engine.train.checkpoint import last_checkpoint
-from flexpose_ray.engine.train.failures import check_losses, memory_told
+from flexpose_ray.engine.train.failures import check_losses, memory_errors_explained
+from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.judge import Judge
 from flexpose_ray.engine.train.record import Record
-from flexpose_ray.engine.train.stop import Listener
+from flexpose_ray.engine.train.stop import StopListener
+from flexpose_ray.engine.train.trainer import gan_trainer
 from flexpose_ray.networks.beta import Beta
-from flexpose_ray.networks.discriminator import Discriminator
-from flexpose_ray.networks.generator import Generator
-from flexpose_ray.pose.alpha import Alpha
-from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.mixture import pose_weights, split_mixture
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.gan import Finish, GanSettings, GanTrainer
+from flexpose_ray.training.gan import GanTrainer
 
-LEFT = "left"  # in the report of a worker that was asked to leave, after its checkpoint
-PATIENCE_S = 600.0  # for a storage server that is away: workers start anew in no less
+STOPPED = "stopped"  # in the last report of a worker that was asked to stop, after its checkpoint
+PATIENCE_S = 600.0  # for a storage server that is away: to start workers anew takes no less
 
 
 def train_worker(config: dict) -> None:
-    """Train until the goal is reached; Ray Train calls this in every worker."""
+    """Train until the goal is reached or a stop is requested; Ray Train calls this in every worker.
+
+    Args:
+        config: ``recipe`` (as JSON), ``run`` (URI of its folder), ``threads`` (torch threads on a CPU), ``stop`` (actor
+            of a :class:`StopSignal`).
+    """
     recipe, store = Recipe.model_validate(config["recipe"]), open_store(config["run"], PATIENCE_S)
-    device = get_device()
+    device, context = get_device(), ray.train.get_context()
     torch.set_num_threads(config["threads"])  # workers start with one
-    with memory_told(recipe.pretrain, device):
-        _train(recipe, store, device, config["bell"])
+    with memory_errors_explained(recipe.pretrain, device):
+        poses = read_poses(f"{store.uri}/source.parquet")
+        job = TrainingJob.of(recipe, poses, device, context.get_world_rank(), context.get_world_size())
+        beta, beta_card = _shared_beta(job, store)
+        trainer = gan_trainer(job, beta)
+        history = _resume(trainer, store, recipe)
+        record = None
+        if job.rank == 0:
+            facts = {**beta_card, "poses": len(job.train)}
+            record = Record(recipe, store, trainer, Judge(beta, job.train, job.held, recipe), history, facts)
+        _train(trainer, recipe, record, StopListener(config["stop"], job))
 
 
-def _train(recipe: Recipe, store: Store, device: torch.device, bell: ray.actor.ActorHandle) -> None:
-    p = recipe.pretrain
-    context = ray.train.get_context()
-    rank, world = context.get_world_rank(), context.get_world_size()
-    alpha = Alpha(recipe.skeleton, **p.alpha.model_dump())
-    train, held = split_source(recipe, read_poses(f"{store.uri}/source.parquet"))
-    bf16 = fast_bf16(device) if p.bf16 == "auto" else p.bf16
-    beta, beta_card = _shared_beta(p, alpha, train, held, store, device, bf16, rank, world)
-    trainer = gan_trainer(recipe, alpha, beta, train, device, bf16, rank, world)
-    history = []
-    if (last := last_checkpoint(store, pretrain_key(recipe))) is not None:
-        trainer.load_state(last.tensors, last.numbers)
-        history = last.history
-    record = None
-    if rank == 0:
-        facts = {**beta_card, "poses": len(train)}
-        record = Record(recipe, store, trainer, Judge(beta, train, held, recipe), history, facts)
-    meter, listener = Meter(trainer), Listener(bell, rank, world, device)
-    report_steps, eval_steps = (max(1, round(k * 1000 / p.batch)) for k in (p.report_kimg, p.eval_kimg))
-    last_step = -(-round(p.kimg * 1000) // p.batch)
-    while trainer.step_count < last_step:
+def _shared_beta(job: TrainingJob, store: Store) -> tuple[Beta, dict]:
+    """beta and its card on every worker: worker 0 trains it where it is not on storage yet."""
+    if job.world == 1:
+        return trained_beta(job, store, ray.train.report)
+    on_storage = store.exists(BETA_CARD)
+    dist.barrier()  # all have looked before worker 0 writes it
+    if job.rank == 0:
+        beta, card = trained_beta(job, store, ray.train.report)
+    elif not on_storage:
+        for _ in range(BETA_REPORTS):  # Ray Train wants every worker to report equally often
+            ray.train.report({})
+    dist.barrier()
+    return (beta, card) if job.rank == 0 else trained_beta(job, store, ray.train.report)  # reads what was written
+
+
+def _resume(trainer: GanTrainer, store: Store, recipe: Recipe) -> list[dict[str, float]]:
+    """Load the run's last checkpoint, where there is one, and return its history."""
+    last = last_checkpoint(store, pretrain_key(recipe))
+    if last is None:
+        return []
+    trainer.load_state(last.tensors, last.numbers)
+    return last.history
+
+
+def _train(trainer: GanTrainer, recipe: Recipe, record: Record | None, stop: StopListener) -> None:
+    """Step by step to the end, or to the step after which all workers stop.
+
+    Args:
+        record: of worker 0; None on the others.
+    """
+    schedule, meter = Schedule.of(recipe.pretrain), Meter(trainer)
+    while trainer.step_count < schedule.last:
         losses = trainer.step()
-        done = trainer.step_count
-        check_losses(losses, done, p)
+        step = trainer.step_count
+        check_losses(losses, step, recipe.pretrain)
         meter.add(losses)
-        evaluates, leaves = done % eval_steps == 0 or done == last_step, listener.shall_leave(done)
-        if done % report_steps and not evaluates and not leaves:
-            continue
-        row = meter.row(p.kimg)
-        if record is not None:
-            KIMG.record(row["kimg"], run=recipe.name)
-            KIMG_RATE.record(row["kimg_s"], run=recipe.name)
-            record.add(row, evaluates, leaves)
-            if leaves or done == last_step:
-                record.close()  # before the last report: what is reported is there
-        meter.restart()
-        ray.train.report((row | ({LEFT: True} if leaves else {})) if rank == 0 else {})
-        if leaves:
+        stops = stop.requested(step)
+        if stops or schedule.reports_at(step):
+            row = meter.row(recipe.pretrain.kimg)
+            if record is not None:
+                KIMG.record(row["kimg"], run=recipe.name)
+                KIMG_RATE.record(row["kimg_s"], run=recipe.name)
+                record.add(row, schedule.evaluates_at(step), stops)
+                if stops or step == schedule.last:
+                    record.close()  # before the last report: what is reported is on storage
+            meter.restart()
+            ray.train.report({} if record is None else row | ({STOPPED: True} if stops else {}))
+        if stops:
             return
 
 
-def _shared_beta(
-    p: PretrainConfig,
-    alpha: Alpha,
-    train: PoseSet,
-    held: PoseSet,
-    store: Store,
-    device: torch.device,
-    bf16: bool,
-    rank: int,
-    world: int,
-) -> tuple[Beta, dict]:
-    """beta on every worker: the first one trains it where it is not there yet."""
-    work = p, alpha, train, held, store, device, bf16, ray.train.report
-    if world == 1:
-        return trained_beta(*work)
-    there = store.exists(BETA_CARD)
-    dist.barrier()  # all have looked before the first one writes it
-    if rank == 0:
-        beta, card = trained_beta(*work)
-    elif not there:
-        for _ in range(BETA_REPORTS):  # every worker reports as often as the first
-            ray.train.report({})
-    dist.barrier()
-    return (beta, card) if rank == 0 else trained_beta(*work)  # now it is there
+@dataclass(frozen=True)
+class Schedule:
+    """Which steps of a run are reported and evaluated.
 
+    Attributes:
+        report_every: steps between two reports.
+        evaluate_every: steps between two evaluations, which are reported too.
+        last: step that ends the run.
+    """
 
-def split_source(recipe: Recipe, poses: PoseSet) -> tuple[PoseSet, PoseSet]:
-    """The run's source poses as (to train on, to judge by)."""
-    p = recipe.pretrain
-    return split_mixture(poses, p.held_out, p.seed, len(recipe.sources))
+    report_every: int
+    evaluate_every: int
+    last: int
 
+    @staticmethod
+    def of(p: PretrainConfig) -> Schedule:
+        report_every, evaluate_every = (max(1, round(k * 1000 / p.batch)) for k in (p.report_kimg, p.eval_kimg))
+        return Schedule(report_every, evaluate_every, -(-round(p.kimg * 1000) // p.batch))
 
-def build_networks(p: PretrainConfig) -> tuple[Generator, Discriminator]:
-    """The untrained networks of a run, the same on every worker."""
-    torch.manual_seed(p.seed)
-    network = p.network.model_dump()
-    shared = dict(size=p.alpha.size, channels=p.alpha.channels, base=p.network.base, most=p.network.most)
-    return Generator(**{**network, **shared}), Discriminator(**shared)
+    def evaluates_at(self, step: int) -> bool:
+        return step % self.evaluate_every == 0 or step == self.last
 
-
-def gan_trainer(
-    recipe: Recipe,
-    alpha: Alpha,
-    beta: Beta,
-    train: PoseSet,
-    device: torch.device,
-    bf16: bool,
-    rank: int = 0,
-    world: int = 1,
-) -> GanTrainer:
-    """The trainer of a run at its start."""
-    p = recipe.pretrain
-    networks = build_networks(p)
-    same = {name: getattr(p, name) for name in GanSettings.__dataclass_fields__}
-    settings = GanSettings(**{**same, "bf16": bf16})
-    workers = dict(reduce=partial(average, world=world), gather=partial(gather, world=world)) if world > 1 else {}
-    weights_N = pose_weights(train, [source.weight for source in recipe.sources])
-    return GanTrainer(
-        *networks,
-        alpha,
-        train.keypoints_NJ2,
-        settings,
-        device,
-        beta,
-        **workers,
-        rank=rank,
-        world=world,
-        weights_N=weights_N,
-    )
-
-
-def average(tensors: list[torch.Tensor], world: int) -> Finish:
-    """Begin to average tensors over all workers, as one flat all-reduce; what comes back awaits the end."""
-    flat = torch.cat([t.reshape(-1) for t in tensors])
-    work = dist.all_reduce(flat, async_op=True)
-
-    def finish() -> None:
-        work.wait()
-        flat.div_(world)
-        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
-            tensor.copy_(part.view_as(tensor))
-
-    return finish
-
-
-def gather(rows_N: torch.Tensor, world: int) -> torch.Tensor:
-    """Rows of all workers, in the workers' order."""
-    parts = [torch.empty_like(rows_N) for _ in range(world)]
-    dist.all_gather(parts, rows_N.contiguous())
-    return torch.cat(parts)
-
-
-def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is worth it there: on CUDA and on CPUs with instructions for it."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported()
+    def reports_at(self, step: int) -> bool:
+        return step % self.report_every == 0 or self.evaluates_at(step)
 
 
 class Meter:
@@ -203,11 +147,12 @@ class Meter:
             self.sums.setdefault(name, []).append(value)
 
     def row(self, goal_kimg: float) -> dict[str, float]:
+        """kimg so far, kimg a second, seconds to ``goal_kimg``, and the mean of every loss; all workers call it."""
         kimg = self.trainer.images_seen / 1000
         seconds = time.perf_counter() - self.start
         rate = (self.trainer.images_seen - self.seen) / 1000 / seconds
         record_work("train", seconds, self.trainer.device.type)
         means = torch.tensor([np.mean(v) for v in self.sums.values()], dtype=torch.float64, device=self.trainer.device)
-        self.trainer.reduce([means])()
+        self.trainer.worker.reduce([means])()
         losses = {name: round(mean, 5) for name, mean in zip(self.sums, means.tolist(), strict=True)}
         return {"kimg": kimg, "kimg_s": round(rate, 5), "eta_s": max(0, round((goal_kimg - kimg) / rate)), **losses}

@@ -1,4 +1,4 @@
-"""A model for programs without Python: generator, beta and sampler as ONNX or TorchScript, and a card."""
+"""Export a model to programs without Python: generator, beta and sampler as ONNX or TorchScript, and a card."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from flexpose_ray.storage.open import open_store
 
 SUFFIXES = {"onnx": "onnx", "torchscript": "pt"}
 FORMATS = tuple(SUFFIXES)
-TOLERANCE = 1e-4  # greatest difference from the network's own output, in every output's unit
-TRIED = 5  # rows that the difference is seen on; another number than the tracer's
+TOLERANCE = 1e-4  # largest difference from the network's own output, in the output's unit
+TRIED = 5  # rows of the comparison; a different number than the tracer's
 
 
 def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
     """Write generator (latents to images), beta (images to poses) and sampler (latents to poses) of a model to ``out``.
 
-    The files are ``generator``, ``beta`` and ``sampler`` with the format's suffix. ``onnx.json`` or
-    ``torchscript.json``, the card, says what they take and give; it is written last. Both formats may share a folder.
+    The files are ``generator``, ``beta`` and ``sampler`` with the format's suffix. The card, ``onnx.json`` or
+    ``torchscript.json``, describes their inputs and outputs; it is written last. Both formats may share a folder.
 
     Args:
         uri: a pretrained or an adapted model, or ``builtin:coco``.
@@ -37,8 +37,8 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
         The card, and ``uri`` of the folder.
 
     Raises:
-        ConfigError: unknown format, a package that is missing, or ``out`` holds another model.
-        WeightsError: no such model, or a file that would compute something else than the network.
+        ConfigError: unknown format, a missing package, or ``out`` holds another model.
+        WeightsError: no such model, or an exported file that does not compute what the network does.
     """
     if format not in FORMATS:
         raise ConfigError("format", f"unknown format {format!r}", f"choose one of {', '.join(FORMATS)}")
@@ -84,12 +84,12 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
 
 @torch.inference_mode()
 def _check(network: Network, data: bytes, format: str, uri: str) -> None:
-    """See that the exported bytes compute what the network does."""
+    """Check that the exported bytes compute what the network does."""
     x = network.example(TRIED)
     wanted = network.module(x)
     wanted = wanted if isinstance(wanted, tuple) else (wanted,)
     found = run_onnx(data, x) if format == "onnx" else run_torchscript(data, x)
     apart = max((a - b).abs().max().item() for a, b in zip(found, wanted, strict=True))
-    if not apart <= TOLERANCE:  # so that NaN is refused too
+    if not apart <= TOLERANCE:  # refuses NaN too
         problem = f"the {network.name} as {format} is {apart:.2g} off, {TOLERANCE:g} is allowed"
         raise WeightsError(uri, problem, "use the versions of constraints.txt")

@@ -1,4 +1,4 @@
-"""Networks as bytes of ONNX and TorchScript, and how such bytes compute, to see that they do the same."""
+"""Networks to bytes of ONNX and TorchScript, and running such bytes, to check that they compute the same."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from flexpose_ray.models.portable.networks import BATCH, Network
 
 OPSET = 18  # ONNX Runtime 1.14 (2023) and later
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-TRACED = 2  # rows of the example that a tracer follows; with one it would take the batch for a constant
+TRACED = 2  # rows of the traced example; with one row the tracer would treat the batch size as a constant
 
 
 def need_onnx() -> None:
-    """See that the packages behind ONNX are there.
+    """Check that the packages for ONNX are installed.
 
     Raises:
         ConfigError: one is missing.
@@ -31,10 +31,10 @@ def need_onnx() -> None:
 
 
 def to_onnx(network: Network, about: dict[str, str]) -> bytes:
-    """The network as one ONNX file; the same bytes under the same torch, onnx and onnxscript.
+    """The network as one ONNX file; the bytes are the same for the same torch, onnx and onnxscript.
 
     Args:
-        network: what to write.
+        network: the network to write.
         about: metadata of the file.
     """
     import onnx
@@ -53,16 +53,16 @@ def to_onnx(network: Network, about: dict[str, str]) -> bytes:
     model = program.model_proto
     graph = model.graph
     for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
-        part.ClearField("metadata_props")  # where on this machine the code lies
+        part.ClearField("metadata_props")  # paths of the code on this machine
     onnx.helper.set_model_props(model, about)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 
 
 def to_torchscript(network: Network) -> bytes:
-    """The network as a TorchScript archive; it moves to other devices.
+    """The network as a TorchScript archive, which can be moved to other devices.
 
-    Names of types inside count upwards within a process, so that a second export in it has other bytes.
+    Type names inside are numbered within a process, so a second export from the same process has other bytes.
     """
     with _quiet(), torch.inference_mode(False):
         traced = torch.jit.trace(network.module, network.example(TRACED), check_trace=False)
@@ -72,7 +72,7 @@ def to_torchscript(network: Network) -> bytes:
 
 
 def run_onnx(data: bytes, x: torch.Tensor) -> list[torch.Tensor]:
-    """What ONNX Runtime makes of ``x`` on the CPU."""
+    """The outputs of ONNX Runtime for ``x``, on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
@@ -81,14 +81,14 @@ def run_onnx(data: bytes, x: torch.Tensor) -> list[torch.Tensor]:
 
 @torch.inference_mode()
 def run_torchscript(data: bytes, x: torch.Tensor) -> list[torch.Tensor]:
-    """What the archive makes of ``x`` on the CPU."""
+    """The archive's outputs for ``x``, on the CPU."""
     with _quiet():
         found = torch.jit.load(io.BytesIO(data))(x)
     return list(found) if isinstance(found, tuple) else [found]
 
 
 def _without_debug(archive: bytes) -> bytes:
-    """The archive without its tables of source lines, which tell where on this machine the code lies."""
+    """The archive without its debug tables, which hold paths of this machine."""
     kept = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(kept, "w") as new:
         for name in old.namelist():
@@ -99,7 +99,7 @@ def _without_debug(archive: bytes) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporters' remarks on packages that we do not use and on their own future."""
+    """Silence the exporters' warnings about packages that we do not use and about deprecations."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What is exported: generator, beta and both in a row, as modules of one input whose batch may have any size."""
+"""The modules to export: generator, beta, and both in sequence, each with one input of any batch size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.sampler import PoseSampler
 
 Read = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-BATCH = "N"  # stands for the batch's size in shapes
+BATCH = "N"  # the batch size in shapes
 PIXELS = {3: "RGB, about -1 to 1", 1: "grey, about -1 to 1"}
 
 
@@ -23,8 +23,8 @@ class Network:
 
     Attributes:
         name: of its file.
-        module: takes the input, gives the outputs in order.
-        input, outputs: ``name``, ``shape`` and ``values`` (what they mean) of each; all are float32.
+        module: maps the input to the outputs, in order.
+        input, outputs: ``name``, ``shape`` and ``values`` (their meaning) of each; all are float32.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Network:
     outputs: tuple[dict[str, Any], ...]
 
     def example(self, n: int) -> torch.Tensor:
-        """An input of ``n`` rows."""
+        """A random input of ``n`` rows."""
         rng = torch.Generator().manual_seed(n)
         return torch.randn(n, *self.input["shape"][1:], generator=rng)
 
@@ -61,23 +61,23 @@ class Reading(nn.Module):
 
 
 class Sampling(nn.Module):
-    """Latents, with the numbers of the blend behind them where the model has one, to keypoints and confidence."""
+    """Latents, followed by the blend's numbers where the model has a blend, to keypoints and confidence."""
 
     def __init__(self, drawing: Drawing, reading: Reading, sampler: PoseSampler):
         super().__init__()
         self.drawing, self.reading = drawing, reading
-        self._z_size, self._finish = sampler.generator.z_size, sampler.finish
+        self._z_size, self._apply_blend = sampler.generator.z_size, sampler.apply_blend
 
     def forward(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._finish(*self.reading(self.drawing(z[:, : self._z_size])), z)
+        return self._apply_blend(*self.reading(self.drawing(z[:, : self._z_size])), z)
 
 
 def networks(sampler: PoseSampler, read: Read) -> tuple[Network, Network, Network]:
-    """generator, beta and sampler of a model.
+    """Generator, beta and sampler of a model.
 
     Args:
         sampler: the model.
-        read: reads heatmaps: ``core.beta.read_heatmaps``, or what stands for it in a graph.
+        read: reads heatmaps: ``read_heatmaps`` of networks/beta.py, or its scripted form.
     """
     alpha, joints = sampler.alpha, sampler.alpha.skeleton.n_joints
     z, numbers = (

@@ -1,4 +1,4 @@
-"""BVH motion capture files (plain or gzipped): the hierarchy, the channels, and where the joints are."""
+"""BVH motion capture files, plain or gzipped: the hierarchy, the channels, and the joints' positions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.sources.reading import unpacked
+from flexpose_ray.sources.raw import unpacked
 
 AXES = "XYZ"
 CHANNELS = [f"{axis}{what}" for what in ("position", "rotation") for axis in AXES]
@@ -16,10 +16,10 @@ CHANNELS = [f"{axis}{what}" for what in ("position", "rotation") for axis in AXE
 
 @dataclass
 class Joint:
-    """One joint of a hierarchy; the end of a chain is one too, without channels and named after its parent.
+    """One joint of a hierarchy. The end of a chain counts as one, without channels and named after its parent.
 
     Attributes:
-        name: as the file writes it; ``NAME_end`` for the end site of NAME.
+        name: as in the file; ``NAME_end`` for the end site of NAME.
         parent: index of the parent, -1 for the root.
         offset_3: from the parent, in the parent's axes.
         channels: their names, in the order of the file.
@@ -32,17 +32,17 @@ class Joint:
 
 
 def read_bvh(path: Path) -> tuple[list[str], np.ndarray]:
-    """Read a file and work its joints' places out.
+    """Read a file and compute its joints' positions.
 
     Rotations are in degrees and are applied as listed (``Zrotation Xrotation Yrotation``: R = Rz Rx Ry). Position
-    channels stand in the place of the joint's offset, for the root and for any other joint.
+    channels replace the joint's offset, for the root and for any other joint.
 
     Returns:
-        names: the joints, end sites among them as ``NAME_end``.
+        names: the joints, with end sites as ``NAME_end``.
         world_FS3: their positions in every frame, float64, in the file's unit and axes.
 
     Raises:
-        DataError: a damaged or truncated file, a broken hierarchy, a wrong number of channels or values, NaN.
+        DataError: a damaged or truncated file, a broken hierarchy, a wrong number of channels or values, or NaN.
     """
     lines = unpacked(path).decode("utf-8", "replace").splitlines()
     start = next((i for i, line in enumerate(lines) if line.strip() == "MOTION"), None)

@@ -1,4 +1,4 @@
-"""COCO keypoint JSON (plain or gzipped): persons with every joint labelled."""
+"""COCO keypoint JSON, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.reading import IDENTITY_15, LIMBS_TO_15, JointMap, ReadReport, finish, unpacked
+from flexpose_ray.sources.raw import IDENTITY_15, LIMBS_TO_15, RawPoses, unpacked
 
 PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 JOINTS = ["nose"] + [f"{side}_{part}" for part in PARTS for side in ("left", "right")]
 TO_15 = LIMBS_TO_15 | {"head": ("nose",)}
 
 
-def read_coco(path: Path, joint_map: JointMap | None = None) -> tuple[PoseSet, ReadReport]:
-    """Read the persons of a COCO keypoint file whose needed joints are all labelled (v > 0).
+def read_coco(path: Path) -> RawPoses:
+    """Read the persons of a COCO keypoint file; a joint with v = 0 is a missing one.
 
     Group is the image id, label is empty. Joint names come from the file's category; a file whose category names
     the skeleton's own joints (as our export writes it) is read as it is.
 
     Raises:
-        DataError: broken JSON, no keypoints, a wrong number of them, NaN, or no usable person.
+        DataError: broken JSON, no keypoints, a wrong number of them, or one that is no number.
     """
     found = _load(path)
     annotations = found.get("annotations") if isinstance(found, dict) else None
@@ -36,16 +35,12 @@ def read_coco(path: Path, joint_map: JointMap | None = None) -> tuple[PoseSet, R
     row_names = [f"annotation {a.get('id', i)}" for i, a in enumerate(persons)]
     flat = _flat(path, persons, row_names, 3 * len(names))
     points_NS3 = np.array(flat, np.float64).reshape(len(persons), len(names), 3)
-    if joint_map is None:
-        joint_map = IDENTITY_15 if set(IDENTITY_15) <= set(names) else TO_15
-    return finish(
-        str(path),
-        points_NS3[..., :2],
-        names,
-        joint_map,
-        group_N=np.array([str(a.get("image_id", name)) for a, name in zip(persons, row_names, strict=True)]),
-        label_N=np.full(len(persons), ""),
+    return RawPoses(
+        points_NS2=points_NS3[..., :2],
+        names=names,
         row_names=row_names,
+        joint_map=IDENTITY_15 if set(IDENTITY_15) <= set(names) else TO_15,
+        group_N=np.array([str(a.get("image_id", name)) for a, name in zip(persons, row_names, strict=True)]),
         missing_NS=~(points_NS3[..., 2] > 0),
     )
 

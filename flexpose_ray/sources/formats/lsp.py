@@ -8,8 +8,7 @@ import numpy as np
 import scipy.io
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.reading import LIMBS_TO_15, ReadReport, finish
+from flexpose_ray.sources.raw import LIMBS_TO_15, RawPoses
 
 JOINTS = [
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist", "right_elbow",
@@ -18,8 +17,8 @@ JOINTS = [
 TO_15 = LIMBS_TO_15 | {"head": ("head_top",), "neck": ("neck",)}
 
 
-def read_lsp(path: Path) -> tuple[PoseSet, ReadReport]:
-    """Read a ``joints.mat``; its shape tells which set it is, and so what its third row means.
+def read_lsp(path: Path) -> RawPoses:
+    """Read a ``joints.mat``; its shape shows which set it is, and so what its third row means.
 
     * LSP, (3, 14, N): x, y, 1 where occluded. An occluded joint is labelled all the same.
     * LSPET, (14, 3, N): x, y, 1 where labelled.
@@ -27,7 +26,7 @@ def read_lsp(path: Path) -> tuple[PoseSet, ReadReport]:
     Head is the top of the head. Group is the picture, by its number from 1; label is empty.
 
     Raises:
-        DataError: a damaged file, another shape, NaN, or no complete person.
+        DataError: a damaged file or another shape.
     """
     try:
         found = scipy.io.loadmat(path, variable_names=["joints"])
@@ -45,14 +44,12 @@ def read_lsp(path: Path) -> tuple[PoseSet, ReadReport]:
     else:
         problem = f"joints are {joints.shape}, expected (3, {len(JOINTS)}, N) or ({len(JOINTS)}, 3, N)"
         raise DataError(path, problem, "give the joints.mat of LSP or LSPET")
-    count = joints.shape[2]
-    return finish(
-        str(path),
-        np.stack([x_SN.T, y_SN.T], 2).astype(np.float64),
-        JOINTS,
-        TO_15,
-        group_N=np.array([str(i + 1) for i in range(count)]),
-        label_N=np.full(count, ""),
-        row_names=[f"picture {i + 1}" for i in range(count)],
+    pictures = [str(i + 1) for i in range(joints.shape[2])]
+    return RawPoses(
+        points_NS2=np.stack([x_SN.T, y_SN.T], 2).astype(np.float64),
+        names=JOINTS,
+        row_names=[f"picture {picture}" for picture in pictures],
+        joint_map=TO_15,
+        group_N=np.array(pictures),
         missing_NS=missing_NS,
     )

@@ -1,4 +1,4 @@
-"""MPII Human Pose: one person a line of a CSV (plain or gzipped), 16 joints in pixels."""
+"""MPII Human Pose as a CSV, plain or gzipped: one person on each line, 16 joints in pixels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.reading import IDENTITY_15, ReadReport, finish, unpacked
+from flexpose_ray.sources.raw import IDENTITY_15, RawPoses, unpacked
 
 JOINTS = [
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax", "upper_neck",
@@ -18,13 +17,13 @@ TO_15 = IDENTITY_15 | {"head": ("head_top",), "neck": ("upper_neck",)}
 CELLS = 1 + 2 * len(JOINTS)
 
 
-def read_mpii(path: Path) -> tuple[PoseSet, ReadReport]:
+def read_mpii(path: Path) -> RawPoses:
     """Read the persons of a file without header, lines ``picture,x0,y0,...,x15,y15`` in the order of ``JOINTS``.
 
     Head is the top of the head, neck the upper neck. Group is the picture's name, label is empty.
 
     Raises:
-        DataError: a damaged file, a line with a wrong number of cells, a cell that is no number, NaN, or no person.
+        DataError: a damaged file, a line with a wrong number of cells, a cell that is no number, or no person.
     """
     try:
         lines = unpacked(path).decode().splitlines()
@@ -46,12 +45,10 @@ def read_mpii(path: Path) -> tuple[PoseSet, ReadReport]:
         pictures.append(picture)
     if not points:
         raise DataError(path, "no line there", "give the persons of MPII as CSV")
-    return finish(
-        str(path),
-        np.array(points).reshape(len(points), len(JOINTS), 2),
-        JOINTS,
-        TO_15,
-        group_N=np.array(pictures),
-        label_N=np.full(len(points), ""),
+    return RawPoses(
+        points_NS2=np.array(points).reshape(len(points), len(JOINTS), 2),
+        names=JOINTS,
         row_names=row_names,
+        joint_map=TO_15,
+        group_N=np.array(pictures),
     )

@@ -1,4 +1,4 @@
-"""Penn Action: one MATLAB file a video, 13 joints a frame, 15 actions."""
+"""Penn Action: one MATLAB file for each video, 13 joints in each frame, 15 actions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 import scipy.io
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.reading import LIMBS_TO_15, ReadReport, finish
+from flexpose_ray.sources.raw import LIMBS_TO_15, RawPoses
 
 PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 # The set's page says left before right. The pictures say otherwise: people seen from the front have the first shoulder
@@ -21,8 +20,8 @@ JOINTS = ["head"] + [f"{side}_{part}" for part in PARTS for side in ("right", "l
 CORNER = 2.0  # a missing joint is marked (1, 1), in most videos rescaled with the picture: (0.67, 0.67), (1.5, 1.5)
 
 
-def read_penn(path: Path) -> tuple[PoseSet, ReadReport]:
-    """Read the frames in which all 13 joints are labelled.
+def read_penn(path: Path) -> RawPoses:
+    """Read all frames; a joint in the picture's corner is a missing one.
 
     Group is the video's number, label its action.
 
@@ -30,7 +29,7 @@ def read_penn(path: Path) -> tuple[PoseSet, ReadReport]:
         path: folder of ``NNNN.mat``, folder that holds such a folder ``labels``, or a .tar of either.
 
     Raises:
-        DataError: no such files there, a damaged file, a wrong number of joints, NaN, or no complete frame.
+        DataError: no such files there, a damaged file, or a wrong number of joints.
     """
     points, groups, labels, row_names = [], [], [], []
     for name, content in _files(path):
@@ -43,14 +42,13 @@ def read_penn(path: Path) -> tuple[PoseSet, ReadReport]:
     if not points:
         raise DataError(path, "no NNNN.mat files there", "give the set's folder `labels` or a .tar of it")
     points_NS2 = np.concatenate(points)
-    return finish(
-        str(path),
-        points_NS2,
-        JOINTS,
-        LIMBS_TO_15,
+    return RawPoses(
+        points_NS2=points_NS2,
+        names=JOINTS,
+        row_names=row_names,
+        joint_map=LIMBS_TO_15,
         group_N=np.array(groups),
         label_N=np.array(labels),
-        row_names=row_names,
         missing_NS=(points_NS2 < CORNER).all(2),
     )
 

@@ -1,4 +1,4 @@
-"""Pose sets that the project makes by itself: an activity seen from the side, by forward kinematics.
+"""Pose sets made by the package: an activity seen from the side, by forward kinematics.
 
 Body segments are shares of the stature (Drillis and Contini, 1966). World axes in metres: x ahead of the person, y up,
 z to the person's right, so that the camera at yaw 0 stands to the right of the person.
@@ -27,10 +27,10 @@ def sample_synthetic(request: str) -> PoseSet:
     """Make a pose set.
 
     Args:
-        request: ``rowing`` or ``cycling``, with how many and which: ``rowing?count=2000&seed=0`` (the defaults).
+        request: ``rowing`` or ``cycling``, with count and seed: ``rowing?count=2000&seed=0`` (the defaults).
 
     Returns:
-        Poses with the activity as label and the person as group, 20 frames of every person.
+        Poses with the activity as label and the person as group; every person has 20 frames.
 
     Raises:
         ConfigError: unknown activity or parameter, or a count below 1.

@@ -1,4 +1,4 @@
-"""The user's own poses: .npz, .csv or .parquet, joints named freely and mapped onto a skeleton."""
+"""The user's own poses as .npz, .csv or .parquet, with any names of joints."""
 
 from __future__ import annotations
 
@@ -11,57 +11,43 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.pose.skeleton import SKELETONS
-from flexpose_ray.sources.reading import JointMap, ReadReport, finish
+from flexpose_ray.sources.raw import RawPoses
 
-NO_EXTENT = 1e-9  # the unit of a table is its maker's, so that only poses without any extent are too small
+NO_EXTENT = 1e-9  # a table may be in any unit, so only poses without any extent are too small
 SUFFIXES = (".npz", ".csv", ".parquet")
 
 
-def read_table(path: Path, joint_map: JointMap | None = None) -> tuple[PoseSet, ReadReport]:
+def read_table(path: Path) -> RawPoses:
     """Read poses from a table.
 
     * ``.npz``: ``keypoints`` [N, J, 2]; optional ``joints`` [J] (names), ``group`` [N], ``label`` [N].
     * ``.csv``, ``.parquet``: columns ``JOINT_x``, ``JOINT_y`` for every joint; optional ``group``, ``label``.
 
-    Without a map the joints must be exactly a skeleton's: its names, or in an .npz without ``joints`` its order.
-    Joints of an .npz without names go by their index. Without groups every pose is its own group.
+    Joints of an .npz without ``joints`` are named by their index: a mapping can use it, and without a mapping they are
+    a skeleton's in its order. Without groups every pose is its own group.
 
     Raises:
-        DataError: unreadable file, wrong joint names or count, a cell that is no number, NaN, or no pose.
+        DataError: unreadable file, no joints, or a cell that is no number.
     """
     if path.suffix not in SUFFIXES:
         raise DataError(path, f"a table ends in {', '.join(SUFFIXES)}", "convert it to one of these")
     names, points_NS2, columns = _read_npz(path) if path.suffix == ".npz" else _read_columns(path)
-    if joint_map is None:
-        joint_map = _identity(path, names)
     count = len(points_NS2)
     for column, values in columns.items():
         if values.shape != (count,):
             raise DataError(path, f"{column} has shape {values.shape} for {count} poses", "give one value a pose")
-    return finish(
-        str(path),
-        points_NS2,
-        names,
-        joint_map,
-        group_N=columns.get("group", np.arange(count)).astype(str),
-        label_N=columns.get("label", np.full(count, "")).astype(str),
+    return RawPoses(
+        points_NS2=points_NS2,
+        names=names,
         row_names=[f"line {i + 2}" if path.suffix == ".csv" else f"row {i}" for i in range(count)],
+        group_N=_text(columns, "group"),
+        label_N=_text(columns, "label"),
         min_extent=NO_EXTENT,
     )
 
 
-def _identity(path: Path, names: list[str]) -> JointMap:
-    """The map of a table whose joints already are a skeleton's."""
-    for skeleton in SKELETONS.values():
-        if set(names) == set(skeleton.joints):
-            return {joint: (joint,) for joint in skeleton.joints}
-        if names == [str(i) for i in range(skeleton.n_joints)]:
-            return dict(zip(skeleton.joints, [(name,) for name in names], strict=True))
-    wanted = " or ".join(f"the {s.n_joints} of {s.name}" for s in SKELETONS.values())
-    problem = f"found {len(names)} joints ({', '.join(names[:4])}, ...), expected exactly {wanted}"
-    raise DataError(path, problem, "name for every skeleton joint its columns in a YAML file and give it as --mapping")
+def _text(columns: dict[str, np.ndarray], name: str) -> np.ndarray | None:
+    return columns[name].astype(str) if name in columns else None
 
 
 def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]:
@@ -69,7 +55,7 @@ def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]
         with np.load(path, allow_pickle=False) as found:
             arrays = {key: found[key] for key in ("keypoints", "joints", "group", "label") if key in found}
     except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as e:  # TypeError: a bare .npy
-        raise DataError(path, f"not a readable .npz: {e}", "save it anew, without object arrays") from e
+        raise DataError(path, f"not a readable .npz: {e}", "save it again, without object arrays") from e
     points_NS2 = arrays.pop("keypoints", None)
     if points_NS2 is None:
         raise DataError(path, "no array `keypoints` there", "save it as np.savez(path, keypoints=...)")
@@ -87,7 +73,7 @@ def _read_columns(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarr
     try:
         if path.suffix == ".csv":
             options = pa.csv.ConvertOptions(column_types=text, null_values=["", "nan", "NaN", "NA"])
-            in_order = pa.csv.ReadOptions(use_threads=False)  # so that errors know the row
+            in_order = pa.csv.ReadOptions(use_threads=False)  # so that errors can name the row
             table = pa.csv.read_csv(path, in_order, convert_options=options)
         else:
             table = pa.parquet.read_table(path)
@@ -108,7 +94,7 @@ def _read_columns(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarr
 
 
 def _numbers(column: pa.ChunkedArray, where: str) -> np.ndarray:
-    """float64, an empty cell as NaN."""
+    """A column as float64, empty cells as NaN."""
     try:
         return column.cast(pa.float64()).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as e:

@@ -16,7 +16,7 @@ from flexpose_ray.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.models.weights import read_model
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.formats.synthetic import sample_synthetic
-from flexpose_ray.sources.parquet import write_poses
+from flexpose_ray.sources.pose_file import write_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 

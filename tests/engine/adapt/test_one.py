@@ -48,8 +48,7 @@ def test_a_model_of_another_make_is_not_overwritten(change, tiny_generator, tmp_
     else:
         generator, base = str(tmp_path / "other"), load_generator(generator)
         base.generator.start.data += 1
-        parts = base.generator, base.discriminator, base.beta, base.alpha, base.source, base.limits
-        save_generator(generator, *parts, {})
+        save_generator(generator, base, base.limits, {})
     with pytest.raises(ConfigError, match="holds a model of other shots, settings or generator"):
         adapt(generator, shots, config, out)
     assert read_model(out).digest == digest

@@ -16,9 +16,9 @@ from flexpose_ray.engine.benchmark.table import COLUMNS, format_benchmark, markd
 from flexpose_ray.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.evaluation.target import split_target
 from flexpose_ray.judging.metrics import frechet_distance
-from flexpose_ray.methods.keypoint import coral
+from flexpose_ray.methods.simple import coral_poses
 from flexpose_ray.models.generators import load_generator
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
 
 FLOW = {"steps": 20, "tune_steps": 5, "width": 8, "depth": 1, "batch": 32, "euler": 3, "mixup": 30}
@@ -69,7 +69,7 @@ def test_a_cell_holds_the_figures_of_its_own_poses(done):
     cell = json.loads(open_store(table["run"]).get("cells/cycling-rowing/coral-1.json"))
     held, shots, _ = split_target(made.pairs[0].target, 1)
     source, _ = read_source("synthetic:cycling?count=200")
-    poses_NJ2 = coral(source.keypoints_NJ2, shots.keypoints_NJ2, 64, FIRST_SAMPLE + 1)
+    poses_NJ2 = coral_poses(source.keypoints_NJ2, shots.keypoints_NJ2, 64, FIRST_SAMPLE + 1)
     np.testing.assert_allclose(cell["poses"], poses_NJ2[:8], atol=1e-4)
     rng = np.random.default_rng(1)
     judged = [x[rng.choice(len(x), 64, replace=False)] for x in (held.keypoints_NJ2, poses_NJ2)]
@@ -131,7 +131,7 @@ def test_what_fails_is_told_and_tried_again(done, ray_cluster, tiny_generator: s
     assert failed["run"] == table["run"] and failed["failed"] == 2
     assert row["draws"] == 0 and row["errors"] == ["frozen: 9 blocks (this discriminator has 2)"]
     assert failed["pairs"][0]["rows"][:3] == table["pairs"][0]["rows"]
-    assert any("failed: frozen: 9 blocks" in line for line in failed["pairs"][0]["says"])
+    assert any("failed: frozen: cannot freeze 9 blocks" in line for line in failed["pairs"][0]["says"])
     assert "failed" in format_benchmark(failed)
     assert json.loads(cells(table["run"])["cells/cycling-rowing/frozen-0.json"])["error"].startswith("frozen: 9")
     assert {key: data for key, data in cells(table["run"]).items() if "frozen" not in key} == before
@@ -146,7 +146,7 @@ def test_a_cell_of_other_settings_counts_as_missing(tiny_generator: str, tmp_pat
     plan = plan_benchmark(recipe(tiny_generator), str(tmp_path))
     assert len(plan.missing) == 6 and not plan.done
     first = plan.missing[0]
-    found = {"pair": first.pair, "row": first.row, "seed": first.seed, "make": first.make, "error": None}
+    found = {"pair": first.pair, "row": first.row, "seed": first.seed, "make": first.fingerprint, "error": None}
     plan.store.put(first.key, json.dumps(found).encode())
     assert len(plan_benchmark(recipe(tiny_generator), str(tmp_path)).missing) == 5
     other = METHODS | {"coral": {"shrink": 0.2}}
@@ -164,7 +164,7 @@ def test_a_draw_gives_its_seed_to_training_unless_the_recipe_does(tiny_generator
 def test_a_row_may_make_more_poses_than_it_is_compared_with(tiny_generator: str, tmp_path):
     made = recipe(tiny_generator, methods={"coral": None, "more": {"method": "coral", "count": 400}}, seeds=[0])
     few, more = plan_benchmark(made, str(tmp_path)).missing
-    assert few.make != more.make and few.settings == more.settings
+    assert few.fingerprint != more.fingerprint and few.settings == more.settings
     pair, base = made.pairs[0], load_generator(tiny_generator)
     results = [measure(cell, pair, base, read_pair(pair, made, base), made.count, "cpu") for cell in (few, more)]
     assert results[0]["coverage"] < results[1]["coverage"] and results[0]["floor"] == results[1]["floor"]
@@ -172,7 +172,7 @@ def test_a_row_may_make_more_poses_than_it_is_compared_with(tiny_generator: str,
     table = summarise(made, results)
     (row,) = table["pairs"][0]["rows"][1:]
     assert row["settings"] == {"count": 400} and row["title"].endswith("[more: count 400]")
-    assert "64 target poses, as many made where a row names no count" in format_benchmark(table)
+    assert "64 target poses, as many generated where a row names no count" in format_benchmark(table)
 
 
 def test_bad_input_is_told_before_anything_starts(tiny_generator: str, tmp_path, no_ray):

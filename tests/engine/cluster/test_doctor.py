@@ -9,7 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 from packaging.requirements import Requirement
 
-from flexpose_ray.engine.cluster.doctor import diagnose, disk_check, format_checks, token_file_check, version_check
+from flexpose_ray.engine.cluster.check import format_checks
+from flexpose_ray.engine.cluster.doctor import diagnose, disk_check, version_check
+from flexpose_ray.engine.cluster.security_checks import token_file_check
 from flexpose_ray.engine.cluster.storage_checks import clock_check, storage_checks
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.storage.s3 import S3Store

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from flexpose_ray.dataset.manifest import MODEL, ShardId, canonical_json, manifest_keys, read_manifest
+from flexpose_ray.config import GenerateConfig
+from flexpose_ray.dataset.fields import canonical_json
+from flexpose_ray.dataset.layout import MODEL, ShardId
+from flexpose_ray.dataset.manifest import manifest_keys, read_manifest
 from flexpose_ray.dataset.verify import verify
 from flexpose_ray.engine.generate.repair import regenerate, repair
 from flexpose_ray.engine.generate.run import generate
 from flexpose_ray.errors import NonDeterminismError, WeightsError
-from flexpose_ray.storage.base import Store
+from flexpose_ray.storage.base import Store, read_json
 from flexpose_ray.storage.open import open_store
 from tests import here
 
@@ -18,8 +21,9 @@ from tests import here
 def made(tiny_generator: str, tmp_path_factory) -> dict[str, bytes]:
     """All objects of 130 poses with pictures in four shards."""
     uri = str(tmp_path_factory.mktemp("made"))
+    config = GenerateConfig(count=130, seed=5, shard_size=40, batch=16, images="png")
     with here.without_ray():
-        generate(tiny_generator, uri, count=130, seed=5, shard_size=40, batch=16, images="png", on_progress=print)
+        generate(tiny_generator, uri, config, lambda *_: None)
     store = open_store(uri)
     return {key: store.get(key) for key in store.list() if not key.startswith("log/")}
 
@@ -38,16 +42,16 @@ def contents(store: Store) -> dict[str, bytes]:
 
 
 def test_rendering_again_gives_the_same_bytes(data_set: Store):
-    told = []
-    assert regenerate(data_set, 2, on_progress=lambda *at: told.append(at)) == []
-    assert told == [(1, 2), (2, 2)]
+    steps = []
+    assert regenerate(data_set, 2, on_progress=lambda *at: steps.append(at)) == []
+    assert steps == [(1, 2), (2, 2)]
     assert regenerate(data_set, 100) == []
 
 
 def test_rendering_again_finds_what_the_hashes_cannot(data_set: Store):
     """A shard that was exchanged together with its commit and the manifest."""
     key = manifest_keys(data_set)[-1]
-    manifest = read_manifest(data_set)
+    manifest = read_json(data_set, key)
     manifest["shards"][2]["sha256"] = manifest["shards"][1]["sha256"]
     data_set.put(key, canonical_json(manifest))
     (found,) = regenerate(data_set, 4)
@@ -57,7 +61,7 @@ def test_rendering_again_finds_what_the_hashes_cannot(data_set: Store):
 
 @pytest.mark.slow
 def test_damage_is_mended_by_ray_to_the_same_bytes(ray_cluster, data_set: Store, made: dict[str, bytes]):
-    keys = [entry["shard"] for entry in read_manifest(data_set)["shards"]]
+    keys = [entry.shard for entry in read_manifest(data_set).shards]
     one, two = data_set.get(keys[0]), data_set.get(keys[1])
     data_set.put(keys[0], two)
     data_set.put(keys[1], one)
@@ -66,9 +70,9 @@ def test_damage_is_mended_by_ray_to_the_same_bytes(ray_cluster, data_set: Store,
     data_set.delete(ShardId(0, 40).commit_key)
     data_set.put(ShardId(3, 10).commit_key, b"{")
     assert len(verify(data_set)) == 6
-    told = []
-    assert repair(data_set, lambda *at: told.append(at)) == {"shards": 4, "commits": 2, "left": []}
-    assert told[-1] == (4, 4)
+    steps = []
+    assert repair(data_set, lambda *at: steps.append(at)) == {"shards": 4, "commits": 2, "left": []}
+    assert steps[-1] == (4, 4)
     assert contents(data_set) == made
 
 
@@ -79,7 +83,8 @@ def test_a_sound_data_set_stays_as_it_is(data_set: Store, made: dict[str, bytes]
 
 def test_what_comes_out_otherwise_is_not_put(without_ray, data_set: Store, made: dict[str, bytes]):
     """The manifest names bytes that this machine does not render."""
-    manifest, key = read_manifest(data_set), manifest_keys(data_set)[-1]
+    key = manifest_keys(data_set)[-1]
+    manifest = read_json(data_set, key)
     manifest["shards"][1]["sha256"] = "0" * 64
     data_set.put(key, canonical_json(manifest))
     with pytest.raises(NonDeterminismError, match="rendered again"):
@@ -90,7 +95,7 @@ def test_what_comes_out_otherwise_is_not_put(without_ray, data_set: Store, made:
 
 
 def test_without_the_model_nothing_is_touched(without_ray, data_set: Store):
-    shard = read_manifest(data_set)["shards"][1]["shard"]
+    shard = read_manifest(data_set).shards[1].shard
     data_set.put(shard, b"damaged")
     data_set.delete(f"{MODEL}/model.json")
     with pytest.raises(WeightsError, match="no model here"):

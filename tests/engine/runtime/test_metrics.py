@@ -18,8 +18,8 @@ from flexpose_ray.engine.runtime.metrics import METRICS, TASKS
 EXPORTS = """
 import json, sys, time, urllib.request
 import ray
-from flexpose_ray.pose.gate import GateSettings
 from flexpose_ray.engine.runtime import metrics
+from flexpose_ray.config import GateConfig, GenerateConfig
 from flexpose_ray.engine.generate.run import generate
 from flexpose_ray.engine.runtime.tasks import run_tasks
 
@@ -41,10 +41,10 @@ ray.init(
     address="local", num_cpus=4, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False,
     _metrics_export_port=int(port), _system_config={"metrics_report_interval_ms": 500},
 )
-told = generate(
-    model, out, count=250, seed=5, shard_size=40, batch=16, actors=1, images="png",
-    gate=GateSettings("warn", confidence=1), on_progress=lambda *at: None,
+config = GenerateConfig(
+    count=250, seed=5, shard_size=40, batch=16, actors=1, images="png", gate=GateConfig(mode="warn", confidence=1)
 )
+told = generate(model, out, config, lambda *at: None)
 ray.get(ray.remote(train).remote())
 jobs = [(name, (500,)) for name in "abc"]
 cost_s = min(ray.get(reference) for _, reference in run_tasks(costs, jobs, 1))

@@ -16,10 +16,10 @@ class Terminal(io.StringIO):
 def run(stream: io.StringIO, monkeypatch) -> str:
     clock = iter(range(0, 10_000, 4))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
-    tell = ProgressLine("poses", stream)
-    tell.shown = -1000.0
+    progress_line = ProgressLine("poses", stream)
+    progress_line.shown = -1000.0
     for done in range(1000, 2001, 200):
-        tell(done, 2000)
+        progress_line(done, 2000)
     return stream.getvalue()
 
 

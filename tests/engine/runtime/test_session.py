@@ -11,7 +11,7 @@ import sys
 import pytest
 import ray
 
-from flexpose_ray.engine.runtime import session
+from flexpose_ray.engine.runtime.auth_token import guard_token
 from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.errors import ConfigError
 
@@ -34,13 +34,13 @@ def test_a_token_file_is_made_and_kept_private(tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     path = tmp_path / "new" / "token"
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
-    session._guard_token(private=False)
+    guard_token(private=False)
     assert not path.exists(), "a cluster's token is not ours to invent"
-    session._guard_token(private=True)
+    guard_token(private=True)
     token = path.read_text()
     assert len(token) == 64 and [p.name for p in path.parent.iterdir()] == ["token"]
     path.chmod(0o644)
-    session._guard_token(private=False)
+    guard_token(private=False)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.read_text() == token
 
 

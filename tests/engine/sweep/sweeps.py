@@ -5,6 +5,8 @@ from __future__ import annotations
 from flexpose_ray.config import parse
 from flexpose_ray.config.sweep_recipe import SweepRecipe
 
+FDS = {(1, 0): 0.30, (1, 1): 0.34, ("w", 0): 0.20, ("w", 1): 0.26}  # by layers and seed
+
 
 def small_sweep(generator: str, **changes) -> SweepRecipe:
     """Six points of a second each: three settings, two draws of shots."""
@@ -31,3 +33,9 @@ def made_row(trial: int, point: dict, status: str = "done", curve: list | None =
         "step": 4, "scores": scores, "curve": curve or [], "started": 100.0 + trial, "ended": 101.5 + trial,
         "worker": f"here:{trial % 2}",
     }  # fmt: skip
+
+
+def made_rows() -> list[dict]:
+    """Four completed trials: two layer sets, two seeds each."""
+    points = [({"adapt.layers": layers, "target.seed": seed}, fd) for (layers, seed), fd in FDS.items()]
+    return [made_row(i, point, fd=fd, coverage=fd) for i, (point, fd) in enumerate(points)]

@@ -20,9 +20,10 @@ from flexpose_ray.config.sweep_recipe import SweepRecipe
 from flexpose_ray.engine.sweep import tuner as sweep_tune
 from flexpose_ray.engine.sweep.results import TABLE, ended_trials, read_rows, row_key
 from flexpose_ray.engine.sweep.run import run_sweep
-from flexpose_ray.engine.sweep.search import Points, make_scheduler
-from flexpose_ray.engine.sweep.trainings import room_for_trainings
-from flexpose_ray.engine.sweep.tuner import run_missing
+from flexpose_ray.engine.sweep.scheduler import make_scheduler
+from flexpose_ray.engine.sweep.search import Points
+from flexpose_ray.engine.sweep.trainings import free_training_slots
+from flexpose_ray.engine.sweep.tuner import Trials, run_missing
 from flexpose_ray.errors import ConfigError, StorageError
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.local import LocalStore
@@ -38,10 +39,11 @@ PRETRAIN = {
 
 def run(store: Store, sweep: SweepConfig, trainable, slots: int = 2, on_row=lambda row: None) -> list[dict]:
     """Trials of any function of Tune."""
-    run_missing(
-        store, sweep.count, trainable, {"CPU": 1}, slots, lambda missing: Points(sweep, missing),
-        lambda: make_scheduler(sweep, "step", 100, read_rows(store)), on_row,
+    trials = Trials(
+        sweep.count, trainable, {"CPU": 1}, slots, lambda missing: Points(sweep, missing),
+        lambda: make_scheduler(sweep, "step", 100, read_rows(store)),
     )  # fmt: skip
+    run_missing(store, trials, on_row)
     return read_rows(store)
 
 
@@ -165,9 +167,9 @@ def test_bad_input_is_told_before_anything_is_written(tiny_generator: str, ray_c
         with pytest.raises(ConfigError, match=told):
             run_sweep(small_sweep(tiny_generator, **changes), str(tmp_path))
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ConfigError, match=r"sweep.cpus: a trial wants 64 CPU, and no node has as much"):
+    with pytest.raises(ConfigError, match=r"sweep.cpus: a trial needs 64 CPU, but no node has that much"):
         run_sweep(small_sweep(tiny_generator, cpus=64), str(tmp_path))
-    with pytest.raises(ConfigError, match=r"sweep.gpus: a trial wants 0.5 GPU"):
+    with pytest.raises(ConfigError, match=r"sweep.gpus: a trial needs 0.5 GPU"):
         run_sweep(small_sweep(tiny_generator, gpus=0.5), str(tmp_path))
     assert ended_trials(open_store(next(Path(tmp_path).iterdir()))) == set()
 
@@ -183,9 +185,9 @@ def trainings(**changes) -> SweepRecipe:
     [
         (
             {"workers": 2, "batch": 16, "sweep": {"slots": 3}},
-            "3 trainings at a time want 6 workers of 1 CPU, the cluster has room for 4",
+            "3 trainings at a time need 6 workers of 1 CPU, the cluster has room for 4",
         ),
-        ({"workers": 8, "batch": 32}, "1 training at a time wants 8 workers of 1 CPU, the cluster has room for 4"),
+        ({"workers": 8, "batch": 32}, "1 training at a time needs 8 workers of 1 CPU, the cluster has room for 4"),
     ],
 )
 def test_too_few_slots_for_the_workers_are_told_at_once(ray_cluster, tmp_path, changes: dict, told: str):
@@ -198,10 +200,10 @@ def test_too_few_slots_for_the_workers_are_told_at_once(ray_cluster, tmp_path, c
 
 def test_slots_default_to_what_there_is_room_for(ray_cluster):
     sweep = {"space": {"pretrain.workers": [1, 2]}}
-    assert room_for_trainings(trainings(batch=16, sweep=sweep)) == 2  # of 4 CPUs
-    assert room_for_trainings(trainings(batch=16, sweep={**sweep, "cpus": 0.5})) == 2  # points, with room for 4
+    assert free_training_slots(trainings(batch=16, sweep=sweep)) == 2  # of 4 CPUs
+    assert free_training_slots(trainings(batch=16, sweep={**sweep, "cpus": 0.5})) == 2  # points, with room for 4
     with pytest.raises(ConfigError, match=r"2 workers of 1 CPU and 0.5 GPU, the cluster has room for 0"):
-        room_for_trainings(trainings(batch=16, sweep={**sweep, "gpus": 0.5}))
+        free_training_slots(trainings(batch=16, sweep={**sweep, "gpus": 0.5}))
 
 
 @pytest.mark.slow

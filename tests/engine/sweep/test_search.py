@@ -1,15 +1,12 @@
-"""Who chooses points and who stops trials: both know what earlier calls found."""
+"""Points of trials: handed out once, and chosen with what earlier calls found."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from flexpose_ray.config.sweep import Range, SweepConfig
-from flexpose_ray.engine.sweep.population import step_aside
-from flexpose_ray.engine.sweep.search import Points, Tpe, make_scheduler
+from flexpose_ray.engine.sweep.search import Points, Tpe
 from tests.engine.sweep.sweeps import made_row
 
 SPACE = {
@@ -62,36 +59,3 @@ def test_optuna_takes_failed_trials_and_several_objectives():
         result = {"status": "done", "fd": 1.0, "coverage": 0.1} if trial % 2 else {"status": "failed"}
         tpe.on_trial_complete(str(trial), result)
     assert len(tpe.study.best_trials) > 0 and not tpe.asked
-
-
-@pytest.mark.parametrize("scheduler", ["asha", "median"])
-def test_a_scheduler_remembers_earlier_trials(scheduler: str):
-    sweep = SweepConfig(space={"adapt.mixup": list(range(9))}, scheduler=scheduler, grace=20)
-    curves = [[{"step": step, "fd": 0.1 * (trial + 1)} for step in (20, 60, 100)] for trial in range(6)]
-    rows = [made_row(trial, {"adapt.mixup": trial}, curve=curve, fd=1.0) for trial, curve in enumerate(curves)]
-
-    def decide(fd: float, rows: list[dict]) -> str:
-        made = make_scheduler(sweep, "step", 100, rows)
-        trial = type("Trial", (), {"trial_id": "new"})()
-        made.on_trial_add(None, trial) if scheduler == "asha" else None
-        return made.on_trial_result(type("C", (), {"get_live_trials": list})(), trial, {"step": 60, "fd": fd})
-
-    assert decide(0.05, rows) == TrialScheduler.CONTINUE
-    assert decide(0.9, rows) == TrialScheduler.STOP
-    assert decide(0.9, []) == TrialScheduler.CONTINUE, "nothing to compare with"
-
-
-def test_a_step_aside_stays_in_the_space():
-    rng = np.random.default_rng(0)
-    for dimension in (*SPACE.values(), Range(uniform=(1, 2))):
-        value = dimension.draw(rng) if isinstance(dimension, Range) else dimension[0]
-        seen = []
-        for _ in range(100):
-            value = step_aside(dimension, value, rng)
-            seen.append(str(value))
-            if isinstance(dimension, Range):
-                low, high = dimension.bounds
-                assert low <= value <= high and (not dimension.randint or isinstance(value, int))
-            else:
-                assert value in dimension
-        assert len(set(seen)) > 2

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from flexpose_ray.config import PretrainConfig
+from flexpose_ray.config import Recipe, parse
 from flexpose_ray.engine.train.beta import BETA, BETA_REPORTS, error_px, trained_beta
+from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.errors import WeightsError
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.pose.alpha import Alpha
@@ -17,9 +18,11 @@ TRAIN, HELD = sample_synthetic("rowing?count=200").split(0.2)
 
 
 def train(store, steps=20, width=4, rows=None):
-    config = PretrainConfig.model_validate({"beta": {"width": width, "steps": steps, "batch": 16, "lr": 0.01}})
+    beta = {"width": width, "steps": steps, "batch": 16, "lr": 0.01}
+    pretrain = {"alpha": {"size": 16}, "beta": beta, "bf16": False}
+    recipe = parse(Recipe, {"name": "tiny", "source": "synthetic:rowing", "pretrain": pretrain}, "test")
     report = (lambda row: None) if rows is None else rows.append
-    return trained_beta(config, ALPHA, TRAIN, HELD, store, torch.device("cpu"), False, report)
+    return trained_beta(TrainingJob(recipe, TRAIN, HELD, torch.device("cpu")), store, report)
 
 
 @pytest.mark.parametrize("steps", [20, 21, 29, 33])
@@ -71,5 +74,5 @@ def test_damaged_weights_are_named(tmp_path):
     store = open_store(tmp_path)
     train(store)
     store.put(BETA, b"cut off")
-    with pytest.raises(WeightsError, match=r"beta\.safetensors: no safetensors file"):
+    with pytest.raises(WeightsError, match=r"beta\.safetensors: not a safetensors file"):
         train(store)

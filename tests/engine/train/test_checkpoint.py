@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from flexpose_ray.engine.train.checkpoint import PREFIX, Background, Checkpoint, last_checkpoint, write_checkpoint
+from flexpose_ray.engine.train.background import BackgroundWriter
+from flexpose_ray.engine.train.checkpoint import PREFIX, Checkpoint, last_checkpoint, write_checkpoint
 from flexpose_ray.errors import WeightsError
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
@@ -92,7 +93,7 @@ def test_another_run_s_is_refused_and_one_of_an_earlier_version_taken(tmp_path):
     assert last_checkpoint(store, "mine").run is None
     write_checkpoint(store, replace(checkpoint(), run="theirs"))
     assert last_checkpoint(store, "theirs").run == "theirs"
-    with pytest.raises(WeightsError, match="checkpoint of another run, theirs, where mine goes on"):
+    with pytest.raises(WeightsError, match="checkpoint of another run, theirs; this run is mine"):
         last_checkpoint(store, "mine")
 
 
@@ -105,7 +106,7 @@ def test_a_copy_stays_when_training_goes_on():
 
 
 def test_work_behind_the_back_is_done_in_order_one_at_a_time():
-    background, done, may_go = Background(), [], threading.Event()
+    background, done, may_go = BackgroundWriter(), [], threading.Event()
     background.submit(lambda: (may_go.wait(10), done.append(1)))
     assert done == []
     threading.Timer(0.05, may_go.set).start()
@@ -116,7 +117,7 @@ def test_work_behind_the_back_is_done_in_order_one_at_a_time():
 
 
 def test_a_failure_behind_the_back_surfaces_once_at_the_next_work():
-    background = Background()
+    background = BackgroundWriter()
     background.submit(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         background.submit(lambda: None)

@@ -6,31 +6,31 @@ import torch
 
 from flexpose_ray.config import Recipe, parse, pretrain_key
 from flexpose_ray.engine.train import record as pretrain_record
+from flexpose_ray.engine.train.card import card_text, generator_card
 from flexpose_ray.engine.train.checkpoint import last_checkpoint
+from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.judge import Judge
-from flexpose_ray.engine.train.record import Record, card_text, generator_card
-from flexpose_ray.engine.train.worker import gan_trainer, split_source
+from flexpose_ray.engine.train.record import Record
+from flexpose_ray.engine.train.trainer import gan_trainer
 from flexpose_ray.errors import StorageError, TrainingError
 from flexpose_ray.models.weights import Model, read_model
 from flexpose_ray.networks.beta import Beta
-from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.sources.formats.synthetic import sample_synthetic
 from flexpose_ray.storage.open import open_store
 
 PRETRAIN = {
     "alpha": {"size": 16}, "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 64, "most": 8},
-    "batch": 8, "eval_samples": 64, "track": [], "pose_weight": 0,
+    "batch": 8, "bf16": False, "eval_samples": 64, "track": [], "pose_weight": 0,
 }  # fmt: skip
 RECIPE = parse(Recipe, {"name": "tiny", "source": "synthetic:rowing", "pretrain": PRETRAIN}, "test")
 
 
 @pytest.fixture
 def record(tmp_path) -> Record:
-    train, held = split_source(RECIPE, sample_synthetic("rowing?count=200"))
-    beta = Beta(width=4)
-    trainer = gan_trainer(RECIPE, Alpha(size=16), beta, train, torch.device("cpu"), False)
-    facts = {"beta_error_px": 0.5, "poses": len(train)}
-    return Record(RECIPE, open_store(tmp_path), trainer, Judge(beta, train, held, RECIPE), [], facts)
+    job, beta = TrainingJob.of(RECIPE, sample_synthetic("rowing?count=200"), torch.device("cpu")), Beta(width=4)
+    facts = {"beta_error_px": 0.5, "poses": len(job.train)}
+    judge = Judge(beta, job.train, job.held, RECIPE)
+    return Record(RECIPE, open_store(tmp_path), gan_trainer(job, beta), judge, [], facts)
 
 
 def train(record: Record, evaluates: bool) -> dict:

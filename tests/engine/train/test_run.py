@@ -19,7 +19,7 @@ from flexpose_ray.judging.metrics import frechet_distance, mmd2
 from flexpose_ray.models.generators import load_generator, load_sampler
 from flexpose_ray.pose.limits import PoseLimits
 from flexpose_ray.sources.mixture import set_numbers
-from flexpose_ray.sources.parquet import read_poses
+from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.open import open_store
 from tests import here
 
@@ -107,7 +107,7 @@ def test_the_same_again_returns_at_once(run, monkeypatch):
     def forbidden(*args):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(engine, "fit", forbidden)
+    monkeypatch.setattr(engine, "run_workers", forbidden)
     assert pretrain(recipe(), storage) == done
     assert pretrain(recipe(kimg=0.1, workers=2, threads=2), storage) == done
 
@@ -146,7 +146,7 @@ def copy(run, tmp_path):
 def test_an_error_of_ours_in_a_worker_reaches_the_caller(copy, ray_cluster):
     storage, store = copy
     store.put("beta.safetensors", b"cut off")
-    with pytest.raises(WeightsError, match=r"beta\.safetensors: no safetensors file"):
+    with pytest.raises(WeightsError, match=r"beta\.safetensors: not a safetensors file"):
         pretrain(recipe(), storage)
 
 
@@ -166,7 +166,7 @@ def test_a_checkpoint_of_other_networks_or_of_another_run_is_told_before_anythin
     newest = store.list("checkpoints/")[-1]
     last = last_checkpoint(store)
     write_checkpoint(store, replace(last, run=other))
-    with pytest.raises(WeightsError, match=rf"{newest}: checkpoint of another run, {other}, where pretrain-"):
+    with pytest.raises(WeightsError, match=rf"{newest}: checkpoint of another run, {other}; this run is pretrain-"):
         pretrain(recipe(), storage)
     small = {name: t[:, :4] if name == "averaged.start" else t for name, t in last.tensors.items()}
     write_checkpoint(store, replace(last, tensors=small, run=None))
@@ -180,7 +180,7 @@ def test_a_run_whose_checkpoints_are_gone_does_not_begin_anew_over_its_generator
     for key in store.list("checkpoints/"):
         store.delete(key)
     store.put("pretrain.json", b'{"kimg": 0.01}')
-    with pytest.raises(WeightsError, match=r"checkpoints: the run's last checkpoint is gone \(bring it back"):
+    with pytest.raises(WeightsError, match=r"checkpoints: the run's last checkpoint is missing \(restore it"):
         pretrain(recipe(), storage)
 
 

@@ -17,15 +17,16 @@ from flexpose_ray.models.portable.graphs import run_onnx, run_torchscript, to_on
 from flexpose_ray.models.portable.networks import networks
 from flexpose_ray.networks.beta import Beta, read_heatmaps
 from flexpose_ray.networks.blend import NUMBERS, Blend
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.latents import latents
 from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.pose.moments import moments
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.distribution import moments
 
 RUN = {"onnx": run_onnx, "torchscript": run_torchscript}
 BATCHES = (1, 3, 64)
@@ -87,18 +88,18 @@ def test_the_sampler_goes_through_tau_and_gives_the_poses_of_the_addresses(expor
 
 def test_the_card_says_what_the_files_are(exported, adapted):
     store, card = exported
-    told = json.loads(store.get(f"{card['format']}.json"))
-    assert told == json.loads(json.dumps({key: value for key, value in card.items() if key != "uri"}))
-    assert (told["digest"], told["attribution"]) == (load_sampler(adapted).digest, ["of the shots"])
-    assert told["opset"] == (18 if card["format"] == "onnx" else None)
-    assert told["skeleton"]["joints"][:2] == ["head", "neck"]
-    files = list(told["files"].values())
+    stored = json.loads(store.get(f"{card['format']}.json"))
+    assert stored == json.loads(json.dumps({key: value for key, value in card.items() if key != "uri"}))
+    assert (stored["digest"], stored["attribution"]) == (load_sampler(adapted).digest, ["of the shots"])
+    assert stored["opset"] == (18 if card["format"] == "onnx" else None)
+    assert stored["skeleton"]["joints"][:2] == ["head", "neck"]
+    files = list(stored["files"].values())
     assert [file["input"]["shape"] for file in files] == [["N", 128], ["N", 3, 16, 16], ["N", 133]]
     assert [[port["shape"] for port in file["outputs"]] for file in files[:2]] == [
         [["N", 3, 16, 16]],
         [["N", 15, 2], ["N", 15]],
     ]
-    for key, file in told["files"].items():
+    for key, file in stored["files"].items():
         assert (len(store.get(key)), hashlib.sha256(store.get(key)).hexdigest()) == (file["bytes"], file["sha256"])
 
 
@@ -132,7 +133,7 @@ def test_faces_of_one_channel_are_exported_too(tmp_path):
     parts = Generator(16, 1, base=64, most=16), Discriminator(16, 1, base=64, most=16), Beta(68, 1, width=4)
     alpha, source_NJ2 = Alpha("face_68", 16, 1), torch.rand(80, 68, 2)
     limits = PoseLimits.of(source_NJ2.numpy(), alpha.skeleton)
-    save_generator(str(tmp_path / "model"), *parts, alpha, moments(source_NJ2), limits, {})
+    save_generator(str(tmp_path / "model"), Networks(*parts, alpha, moments(source_NJ2)), limits, {})
     card = export_model(str(tmp_path / "model"), "torchscript", str(tmp_path / "out"))
     assert card["files"]["sampler.pt"]["outputs"][0]["shape"] == ["N", 68, 2]
     assert card["attribution"] == []

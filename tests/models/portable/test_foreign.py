@@ -15,14 +15,15 @@ from flexpose_ray.models.generators import load_sampler, save_generator
 from flexpose_ray.models.portable import foreign
 from flexpose_ray.models.portable.foreign import import_generator
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.geometry import flip
 from flexpose_ray.pose.limits import PoseLimits
+from flexpose_ray.pose.moments import moments
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.training.distribution import moments
 
 SOURCE = PoseSet(np.random.default_rng(0).random((60, 15, 2)).astype(np.float32))
 ALPHA = Alpha(size=16)
@@ -72,8 +73,8 @@ def flat(states):
 
 def native_digest(parts, folder):
     both_sides_NJ2 = np.concatenate([SOURCE.keypoints_NJ2, flip(SOURCE.keypoints_NJ2, BODY_15)])
-    known = moments(torch.as_tensor(both_sides_NJ2)), PoseLimits.of(SOURCE.keypoints_NJ2, BODY_15)
-    return save_generator(str(folder), *parts.values(), ALPHA, *known, {})
+    limits = PoseLimits.of(SOURCE.keypoints_NJ2, BODY_15)
+    return save_generator(str(folder), Networks(**parts, alpha=ALPHA, source=moments(both_sides_NJ2)), limits, {})
 
 
 def refused(weights, config, out, kind=WeightsError, source=SOURCE):
@@ -151,9 +152,9 @@ def test_code_in_a_pickle_is_not_run(form, states, config, tmp_path):
         torch.save(states, weights)
     else:
         weights.write_bytes(pickle.dumps({"generator": Command(tmp_path / "harm")}, protocol=int(form[-1])))
-    told = refused(weights, config, tmp_path / "out")
-    assert "run" in told
-    assert "weights_only" not in told
+    message = refused(weights, config, tmp_path / "out")
+    assert "run" in message
+    assert "weights_only" not in message
     assert not (tmp_path / "harm").exists()
     pickle.loads(pickle.dumps(Command(tmp_path / "harm")))
     assert (tmp_path / "harm").exists()  # it would have
@@ -193,10 +194,10 @@ def test_a_truncated_or_missing_file_and_torchscript_are_refused(states, config,
         ["g_ema.convs.0.conv.modulation.weight", "g_ema.to_rgbs.0.bias", "g_ema.style.1.weight"],
     ],
 )
-def test_stylegan2_of_another_layout_is_told_so(keys, config, tmp_path):
+def test_stylegan2_of_another_layout_is_refused(keys, config, tmp_path):
     torch.save({key: torch.zeros(2) for key in keys}, tmp_path / "stylegan2.pt")
-    told = refused(tmp_path / "stylegan2.pt", config, tmp_path / "out")
-    assert "StyleGAN2 of another layout: its layers (noise, toRGB, upsampling) are not ours" in told
+    message = refused(tmp_path / "stylegan2.pt", config, tmp_path / "out")
+    assert "StyleGAN2 of another layout: its layers (noise, toRGB, upsampling) are not ours" in message
 
 
 # ----- tensors
@@ -224,29 +225,29 @@ def spoil(states, what):
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "message"),
     [
         ("missing", "generator.start is missing"),
         ("unknown", "optimizer.step is in no network of the config"),
         ("no tensor", "epoch is int, not a tensor"),
-        ("shape", "generator.start has shape (1, 4, 4, 4), the config wants (1, 16, 4, 4)"),
+        ("shape", "generator.start has shape (1, 4, 4, 4), the config needs (1, 16, 4, 4)"),
         ("half", "generator.start is torch.float16, expected torch.float32"),
         ("nan", "beta.down2.1.running_var holds NaN or infinity"),
-        ("sparse", "generator.start is no plain tensor"),
-        ("endless", "dicts within dicts without end"),
+        ("sparse", "generator.start is not a plain tensor"),
+        ("endless", "its dicts are nested too deeply"),
     ],
 )
-def test_a_tensor_that_does_not_fit_is_named(what, told, states, config, tmp_path):
+def test_a_tensor_that_does_not_fit_is_named(what, message, states, config, tmp_path):
     spoil(states, what)
     torch.save(states, tmp_path / "weights.pth")
-    assert told in refused(tmp_path / "weights.pth", config, tmp_path / "out")
+    assert message in refused(tmp_path / "weights.pth", config, tmp_path / "out")
 
 
 # ----- the config
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"generator__depht": 2}, "generator: unexpected keyword argument 'depht'"),
         ({"generator__size": 48}, "generator: size: 48 is not a power of two"),
@@ -258,24 +259,24 @@ def test_a_tensor_that_does_not_fit_is_named(what, told, states, config, tmp_pat
         ({"alpha__skeleton_name": "hand_21"}, "unknown skeleton 'hand_21'"),
     ],
 )
-def test_a_config_that_does_not_fit_is_told_so(change, told, parts, states, tmp_path):
+def test_a_config_that_does_not_fit_is_refused(change, message, parts, states, tmp_path):
     torch.save(states, tmp_path / "weights.pth")
     config = write_config(tmp_path, parts, **change)
-    assert told in refused(tmp_path / "weights.pth", config, tmp_path / "out", FlexPoseError)
+    assert message in refused(tmp_path / "weights.pth", config, tmp_path / "out", FlexPoseError)
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "generator: {}", "\udcff", "config: 3"])
 def test_a_broken_config_is_refused(text, states, tmp_path):
     torch.save(states, tmp_path / "weights.pth")
     (tmp_path / "config.yaml").write_bytes(text.encode("utf-8", "surrogateescape"))
-    told = refused(tmp_path / "weights.pth", tmp_path / "config.yaml", tmp_path / "out", ConfigError)
-    assert told.startswith(str(tmp_path / "config.yaml"))
+    message = refused(tmp_path / "weights.pth", tmp_path / "config.yaml", tmp_path / "out", ConfigError)
+    assert message.startswith(str(tmp_path / "config.yaml"))
 
 
 def test_source_poses_must_be_of_that_skeleton_and_two_at_least(states, config, tmp_path):
     torch.save(states, tmp_path / "weights.pth")
     faces = PoseSet(np.zeros((3, 68, 2), np.float32), "face_68")
-    told = refused(tmp_path / "weights.pth", config, tmp_path / "out", ConfigError, faces)
-    assert "the source poses are face_68, alpha draws body_15" in told
+    message = refused(tmp_path / "weights.pth", config, tmp_path / "out", ConfigError, faces)
+    assert "the source poses are face_68, alpha draws body_15" in message
     one = PoseSet(SOURCE.keypoints_NJ2[:1])
     refused(tmp_path / "weights.pth", config, tmp_path / "out", DataError, one)

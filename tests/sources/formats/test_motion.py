@@ -4,8 +4,9 @@ import pytest
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.sources.cameras import Cameras, body_length
-from flexpose_ray.sources.formats.motion import BANDAI, CMU, CMU_38
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.film import BANDAI, CMU
+from flexpose_ray.sources.formats.motion import CMU_38
+from flexpose_ray.sources.read import read_source
 
 AT = {joint: i for i, joint in enumerate(BODY_15.joints)}
 

@@ -7,7 +7,12 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.sources.formats.mpii import JOINTS, read_mpii
-from flexpose_ray.sources.kinds import read_source
+from flexpose_ray.sources.raw import to_pose_set
+from flexpose_ray.sources.read import read_source
+
+
+def read(path):
+    return to_pose_set(path, read_mpii(path))
 
 
 def points(seed=0):
@@ -26,7 +31,7 @@ def write(tmp_path):
 
 def test_joints_are_mapped_by_their_order(write):
     given = points()
-    poses, report = read_mpii(write(("a.jpg", points(1)), ("b.jpg", given)))
+    poses, report = read(write(("a.jpg", points(1)), ("b.jpg", given)))
     at = dict(zip(JOINTS, given, strict=True)) | {"head": given[9], "neck": given[8], "pelvis": given[6]}
     expected_J2 = np.array([at[joint] for joint in BODY_15.joints])
     np.testing.assert_allclose(uncrop(poses.keypoints_NJ2, poses.crop_N3)[1], expected_J2, atol=1e-3)
@@ -36,13 +41,13 @@ def test_joints_are_mapped_by_their_order(write):
 
 
 def test_persons_of_one_picture_are_one_group(write):
-    assert read_mpii(write(("a.jpg", points()), ("a.jpg", points(1))))[1].groups == 1
+    assert read(write(("a.jpg", points()), ("a.jpg", points(1))))[1].groups == 1
 
 
 def test_gzip_is_read_by_content(write, tmp_path):
     plain = write(("a.jpg", points()))
     (tmp_path / "packed").write_bytes(gzip.compress(plain.read_bytes()))
-    np.testing.assert_array_equal(read_mpii(tmp_path / "packed")[0].keypoints_NJ2, read_mpii(plain)[0].keypoints_NJ2)
+    np.testing.assert_array_equal(read(tmp_path / "packed")[0].keypoints_NJ2, read(plain)[0].keypoints_NJ2)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,7 @@ def test_gzip_is_read_by_content(write, tmp_path):
 )
 def test_a_bad_line_is_named(write, line, told):
     with pytest.raises(DataError, match=told):
-        read_mpii(write(("b.jpg", points()), line))
+        read(write(("b.jpg", points()), line))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +71,7 @@ def test_a_bad_line_is_named(write, line, told):
 def test_an_unusable_file_is_refused(tmp_path, content, told):
     (tmp_path / "joints.csv").write_bytes(content)
     with pytest.raises(DataError, match=rf"joints\.csv: {told}"):
-        read_mpii(tmp_path / "joints.csv")
+        read(tmp_path / "joints.csv")
 
 
 def test_the_real_set_gives_all_its_persons_upright(real_data):

@@ -10,6 +10,11 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.sources.formats.penn import JOINTS, read_penn
+from flexpose_ray.sources.raw import to_pose_set
+
+
+def read(path):
+    return to_pose_set(path, read_penn(path))
 
 
 def video(action="squat", frames=4, joints=13, seed=0, dtype=np.float64, **changes):
@@ -26,7 +31,7 @@ def write(folder, **videos):
 
 def test_frames_become_poses_with_video_and_action(tmp_path):
     first, second = video("squat"), video("bowl", frames=3, seed=1, dtype=np.uint8)
-    poses, report = read_penn(write(tmp_path, _0002=first, _0011=second))
+    poses, report = read(write(tmp_path, _0002=first, _0011=second))
     assert list(poses.group_N) == ["0002"] * 4 + ["0011"] * 3
     assert list(poses.label_N) == ["squat"] * 4 + ["bowl"] * 3
     assert (report.read, report.kept, report.groups, report.labels) == (7, 7, 2, {"bowl": 3, "squat": 4})
@@ -40,7 +45,7 @@ def test_frames_become_poses_with_video_and_action(tmp_path):
 def test_columns_are_the_right_side_first(tmp_path):
     points_FS2 = np.stack([np.arange(20.0, 33), np.arange(40.0, 53) ** 1.1], 1)[None]
     content = {"action": "squat", "x": points_FS2[..., 0], "y": points_FS2[..., 1]}
-    poses, _ = read_penn(write(tmp_path, _0001=content))
+    poses, _ = read(write(tmp_path, _0001=content))
     pixels_J2 = dict(zip(BODY_15.joints, uncrop(poses.keypoints_NJ2, poses.crop_N3)[0], strict=True))
     columns = {"head": 0, "right_shoulder": 1, "left_shoulder": 2, "right_elbow": 3, "left_elbow": 4}
     columns |= {"right_wrist": 5, "left_wrist": 6, "right_hip": 7, "left_hip": 8, "right_knee": 9, "left_knee": 10}
@@ -53,7 +58,7 @@ def test_a_joint_at_the_rescaled_mark_is_missing(tmp_path, mark):
     content = video()
     content["x"][1, 5] = content["y"][1, 5] = mark
     content["x"][2, 5] = mark  # at the left edge only: a real joint
-    poses, report = read_penn(write(tmp_path, _0001=content))
+    poses, report = read(write(tmp_path, _0001=content))
     assert len(poses) == 3 and report.dropped == {"joints missing": 1}
 
 
@@ -61,23 +66,23 @@ def test_a_parent_folder_and_a_tar_read_the_same(tmp_path):
     labels = write(tmp_path / "set" / "labels", _0002=video(), _0001=video("bowl", seed=2))
     with tarfile.open(tmp_path / "labels.tar", "w") as archive:
         archive.add(labels, "labels")
-    expected, _ = read_penn(labels)
+    expected, _ = read(labels)
     for path in (tmp_path / "set", tmp_path / "labels.tar"):
-        poses, _ = read_penn(path)
+        poses, _ = read(path)
         np.testing.assert_array_equal(poses.keypoints_NJ2, expected.keypoints_NJ2)
         np.testing.assert_array_equal(poses.group_N, expected.group_N)
 
 
 def test_a_folder_without_videos_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no NNNN\.mat files there.*labels"):
-        read_penn(tmp_path)
+        read(tmp_path)
 
 
 def test_a_file_that_is_no_tar_is_refused(tmp_path):
     path = tmp_path / "labels.tar"
     path.write_bytes(b"not a tar" * 100)
     with pytest.raises(DataError, match=r"labels\.tar: not a readable \.tar"):
-        read_penn(path)
+        read(path)
 
 
 @pytest.mark.parametrize("keep", [0, 100, 300])
@@ -85,7 +90,7 @@ def test_a_damaged_video_is_named(tmp_path, keep):
     file = write(tmp_path, _0007=video()) / "0007.mat"
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(DataError, match=r"0007\.mat: "):
-        read_penn(tmp_path)
+        read(tmp_path)
 
 
 def test_a_pickle_in_a_videos_place_is_never_loaded(tmp_path):
@@ -95,26 +100,26 @@ def test_a_pickle_in_a_videos_place_is_never_loaded(tmp_path):
 
     (tmp_path / "0001.mat").write_bytes(pickle.dumps(Trap()) + bytes(200))
     with pytest.raises(DataError, match=r"0001\.mat: not a readable MATLAB file"):
-        read_penn(tmp_path)
+        read(tmp_path)
     assert not (tmp_path / "sprung").exists()
 
 
 def test_missing_fields_are_named(tmp_path):
     with pytest.raises(DataError, match=r"0001\.mat: x, y or action is missing"):
-        read_penn(write(tmp_path, _0001={"x": np.zeros((2, 13))}))
+        read(write(tmp_path, _0001={"x": np.zeros((2, 13))}))
 
 
 @pytest.mark.parametrize("content", [video(joints=16), video(y=np.zeros((4, 12)))])
 def test_a_wrong_number_of_joints_names_the_video(tmp_path, content):
     with pytest.raises(DataError, match=r"0003\.mat: x is .*, expected \(frames, 13\)"):
-        read_penn(write(tmp_path, _0001=video(), _0003=content))
+        read(write(tmp_path, _0001=video(), _0003=content))
 
 
 def test_nan_names_video_frame_and_joint(tmp_path):
     content = video()
     content["y"][2, JOINTS.index("right_wrist")] = np.nan
     with pytest.raises(DataError, match=r"0004\.mat frame 3: right_wrist is NaN"):
-        read_penn(write(tmp_path, _0004=content))
+        read(write(tmp_path, _0004=content))
 
 
 def test_members_of_a_tar_are_not_unpacked(tmp_path):
@@ -124,7 +129,7 @@ def test_members_of_a_tar_are_not_unpacked(tmp_path):
     member.size = buffer.tell()
     with tarfile.open(tmp_path / "labels.tar", "w") as archive:
         archive.addfile(member, io.BytesIO(buffer.getvalue()))
-    poses, _ = read_penn(tmp_path / "labels.tar")
+    poses, _ = read(tmp_path / "labels.tar")
     assert set(poses.group_N) == {"0001"} and [p.name for p in tmp_path.iterdir()] == ["labels.tar"]
 
 
@@ -138,7 +143,7 @@ REAL = {
 
 @pytest.mark.parametrize(("action", "facing"), [("clean_and_jerk", True), ("squat", True), ("bowl", False)])
 def test_people_who_face_the_camera_have_their_left_side_on_the_pictures_right(real_data, action, facing):
-    poses, _ = read_penn(real_data / "penn_action" / "labels_train.tar")
+    poses, _ = read(real_data / "penn_action" / "labels_train.tar")
     x_NJ = poses.take(poses.label_N == action).keypoints_NJ2[..., 0]
     for part in ("shoulder", "hip"):
         left, right = (BODY_15.joints.index(f"{side}_{part}") for side in ("left", "right"))
@@ -147,7 +152,7 @@ def test_people_who_face_the_camera_have_their_left_side_on_the_pictures_right(r
 
 
 def test_the_real_set_gives_its_frames_per_action(real_data):
-    poses, report = read_penn(real_data / "penn_action" / "labels_train.tar")
+    poses, report = read(real_data / "penn_action" / "labels_train.tar")
     assert (report.read, report.labels) == (87_543, REAL)
     assert report.groups == 886 and poses.group_N[0] == "0002"
     assert poses.keypoints_NJ2.min() >= 0.0999 and poses.keypoints_NJ2.max() <= 0.9001
