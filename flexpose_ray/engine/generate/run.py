@@ -25,6 +25,7 @@ from flexpose_ray.engine.generate.stages import DrawAndCommit, SampleAndCommit, 
 from flexpose_ray.engine.runtime.errors import flexpose_error_within
 from flexpose_ray.engine.runtime.progress import ProgressLine
 from flexpose_ray.engine.runtime.session import LEAST_CPUS, ray_session
+from flexpose_ray.engine.runtime.tasks import SHARED_FOLDER_HINT
 from flexpose_ray.engine.runtime.worker_env import worker_runtime_env
 from flexpose_ray.errors import StorageError
 from flexpose_ray.storage.base import Store
@@ -102,8 +103,8 @@ def render(store: Store, run: RunSpec, missing: list[ShardId], actors: int | Non
             busy_s += float(part["busy_s"].sum())
             yield int(part["rows"].sum())
     if lost := set(missing) - committed(store):
-        hint = "a folder has to be one that all nodes of the cluster share; use s3:// otherwise"
-        raise StorageError(store.uri, f"{len(lost)} shards were written, but not to here", hint)
+        problem = f"{len(lost)} shards were written by workers but are not visible here"
+        raise StorageError(store.uri, problem, SHARED_FOLDER_HINT)
     seconds = round(time.monotonic() - began, 3)
     log_call(store, Call(rows, seconds, round(busy_s, 3), pools.device, *pools))
 

@@ -129,11 +129,12 @@ def test_what_fails_is_told_and_tried_again(done, ray_cluster, tiny_generator: s
     failed = run_benchmark(recipe(tiny_generator, methods=broken), storage, on_progress=lambda *at: None)
     row = failed["pairs"][0]["rows"][3]
     assert failed["run"] == table["run"] and failed["failed"] == 2
-    assert row["draws"] == 0 and row["errors"] == ["frozen: 9 blocks (this discriminator has 2)"]
+    assert row["draws"] == 0 and row["errors"] == ["frozen: cannot freeze 9 blocks (this discriminator has 2)"]
     assert failed["pairs"][0]["rows"][:3] == table["pairs"][0]["rows"]
     assert any("failed: frozen: cannot freeze 9 blocks" in line for line in failed["pairs"][0]["says"])
     assert "failed" in format_benchmark(failed)
-    assert json.loads(cells(table["run"])["cells/cycling-rowing/frozen-0.json"])["error"].startswith("frozen: 9")
+    kept = json.loads(cells(table["run"])["cells/cycling-rowing/frozen-0.json"])
+    assert kept["error"].startswith("frozen: cannot freeze 9")
     assert {key: data for key, data in cells(table["run"]).items() if "frozen" not in key} == before
 
     mended = METHODS | {"frozen": {"method": "freezed", "frozen": 1, "steps": 1, "batch": 4}}
