@@ -215,7 +215,8 @@ def finished_run(tiny_recipe: str, ray_folder: str, tmp_path_factory) -> subproc
     """``flexpose pipeline`` from start to end, as a user's command; its folder is in the JSON that it printed."""
     storage = tmp_path_factory.mktemp("runs")
     command = [Path(sys.executable).with_name("flexpose"), "pipeline", tiny_recipe, "--storage", storage, "--json"]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"RAY_TMPDIR": ray_folder})
+    env = os.environ | {"RAY_TMPDIR": ray_folder, "OMP_NUM_THREADS": "1"}  # as in this process: bytes depend on it
+    return subprocess.run(command, capture_output=True, text=True, env=env)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import torch
 
 from flexpose_ray.cli import main
 from flexpose_ray.dataset.layout import ShardId
@@ -96,6 +97,7 @@ def _command(words: list[str], environment: dict[str, str | None], told: str, wi
     os.dup2(file, 2)
     os.dup2(file, 1)
     sys.stdout, sys.stderr = (os.fdopen(os.dup(file), "w", buffering=1) for _ in range(2))
+    torch.set_num_threads(1)  # as in the tests' own process: bytes of a training depend on it
     if without_ray:
         generation.render = render
     sys.exit(main(words))

@@ -108,7 +108,7 @@ def test_the_same_command_ends_at_once(capsys, monkeypatch, result: dict, tiny_r
     before = files(run)
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray was started"))
     repeated, told = again(capsys, tiny_recipe, run.parent)
-    assert repeated == result and told.startswith("done: this run was finished before") and told.count("\n") == 1
+    assert repeated == result and told.startswith("done: this run was finished before")
     assert files(run) == before
 
 
