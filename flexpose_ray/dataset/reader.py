@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class PoseReader:
-    """The poses that the newest manifest names at the time of opening; to see a data set's growth, open it again.
+    """The poses that a manifest names, by default the newest one; to see a data set's growth, open it again.
 
     A shard's bytes are compared with the manifest's sha256 before anything is read from them. Picklable: it holds
     an address and the manifest.
 
     Attributes:
         store: where the data set lies.
-        manifest: its newest version.
+        manifest: the version of it that is read.
         skeleton: joints and limbs of its poses.
 
     Raises:
@@ -39,9 +39,9 @@ class PoseReader:
         DataError: its manifest is damaged.
     """
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Store, manifest: Manifest | None = None):
         self.store = store
-        self.manifest: Manifest = read_manifest(store)
+        self.manifest = manifest or read_manifest(store)
         self.skeleton: Skeleton = get_skeleton(self.run.skeleton)
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from flexpose_ray.dataset.call_log import read_log
 from flexpose_ray.dataset.commits import committed
 from flexpose_ray.dataset.layout import MODEL
-from flexpose_ray.dataset.manifest import newest_manifest
+from flexpose_ray.dataset.manifest import Manifest, newest_manifest
 from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.dataset.run_spec import RunSpec
 from flexpose_ray.errors import WeightsError
@@ -23,8 +23,8 @@ def show(store: Store) -> dict[str, Any]:
     """Describe the data set in ``store``, finished or not.
 
     Returns:
-        ``count`` and ``shards`` (of the newest manifest; of the commits, where none is published), ``manifest``
-        (``version``, ``sha256``, or None), ``committed`` (poses on storage), ``bytes`` of the shards, ``schema``,
+        ``count`` and ``shards`` (of the newest manifest; 0 where none is published), ``manifest`` (``version``,
+        ``sha256``; or None), ``committed`` (poses on storage), ``bytes`` of the shards, ``schema``,
         ``generator``, ``seed``, ``images``, ``gate`` (its settings), ``drawn`` and ``rejects`` by reason,
         ``fd_to_shots`` of the first 5,000 poses (None without shots), and ``cost`` of all calls: ``poses``,
         ``seconds``, ``poses_s``, ``cpu_s_per_million``, ``gpu_s_per_million``.
@@ -54,17 +54,17 @@ def show(store: Store) -> dict[str, Any]:
         "gate": run.gate,
         "drawn": sum(entry.stats.get("drawn", entry.rows) for entry in entries),
         "rejects": manifest.rejects if manifest else {},
-        "fd_to_shots": _fd_to_shots(store) if manifest else None,
+        "fd_to_shots": _fd_to_shots(store, manifest) if manifest else None,
         "cost": _cost(store),
     }
 
 
-def _fd_to_shots(store: Store) -> float | None:
+def _fd_to_shots(store: Store, manifest: Manifest) -> float | None:
     try:
         shots_SJ2 = read_shots(f"{store.uri}/{MODEL}")
     except WeightsError:
         return None
-    return None if shots_SJ2 is None else frechet_distance(PoseReader(store).first(FD_POSES), shots_SJ2)
+    return None if shots_SJ2 is None else frechet_distance(PoseReader(store, manifest).first(FD_POSES), shots_SJ2)
 
 
 def _cost(store: Store) -> dict[str, float] | None:

@@ -85,7 +85,7 @@ def test_a_blend_alone_is_a_point_too(tiny_generator: str, ray_cluster, tmp_path
 
 
 def test_what_fails_is_a_result(tiny_generator: str, ray_cluster, tmp_path):
-    recipe = small_sweep(tiny_generator, space={"adapt.lr": [1e-3, 1e37], "adapt.gamma": ["beta", "nowhere.pth"]})
+    recipe = small_sweep(tiny_generator, space={"adapt.lr": [1e-3, 3e37], "adapt.gamma": ["beta", "nowhere.pth"]})
     recipe = recipe.model_copy(update={"adapt": recipe.adapt.model_copy(update={"loss": "perceptual", "steps": 6})})
     found = run_sweep(recipe, str(tmp_path))
     rows = read_rows(open_store(found["uri"]))

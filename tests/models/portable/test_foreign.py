@@ -181,7 +181,7 @@ def test_a_truncated_or_missing_file_and_torchscript_are_refused(states, config,
     torch.save(states, tmp_path / "whole.pth")
     content = (tmp_path / "whole.pth").read_bytes()
     (tmp_path / "half.pth").write_bytes(content[: len(content) // 2])
-    assert "or a damaged one" in refused(tmp_path / "half.pth", config, tmp_path / "out")
+    assert "is damaged, or not a weights file" in refused(tmp_path / "half.pth", config, tmp_path / "out")
     assert "cannot be read: No such file" in refused(tmp_path / "none.pth", config, tmp_path / "out")
     torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "program.pt")
     assert "is a TorchScript program" in refused(tmp_path / "program.pt", config, tmp_path / "out")
