@@ -51,7 +51,7 @@ class BaseGenerator:
 
 @functools.cache
 def cached_base(generator_uri: str) -> BaseGenerator:
-    """The generator of many tasks, read once in every worker."""
+    """The generator of many adaptations, read once in every worker."""
     return BaseGenerator.load(generator_uri)
 
 

@@ -10,6 +10,7 @@ recipe with more methods or draws adds their cells. In the folder:
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -21,13 +22,12 @@ from typing import NamedTuple
 import ray
 
 from flexpose_ray.config.benchmark import BenchmarkRecipe, PairConfig, benchmark_key
-from flexpose_ray.engine.adapt.one import cached_base
 from flexpose_ray.engine.benchmark.cell import Cell, PairPoses, failed, measure, read_pair
 from flexpose_ray.engine.benchmark.table import markdown, summarise
 from flexpose_ray.engine.runtime.progress import ProgressLine
 from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.engine.runtime.tasks import READERS, check_workers, error_line, run_tasks, task_device, task_result
-from flexpose_ray.models.generators import load_generator
+from flexpose_ray.models.generators import Pretrained, load_generator
 from flexpose_ray.storage.base import MissingKeyError, Store, read_json
 from flexpose_ray.storage.open import open_store
 
@@ -151,8 +151,14 @@ def _measure_cell(cell: Cell, pair: PairConfig, poses: PairPoses, count: int, st
     """One cell, in a Ray worker; a success is on storage before the driver receives it."""
     device = task_device()
     try:
-        result = measure(cell, pair, cached_base(pair.generator).parts, poses, count, device)
+        result = measure(cell, pair, _base(pair.generator), poses, count, device)
         open_store(store_uri).put(cell.key, json.dumps(result).encode())
     except Exception as error:  # one cell's failure, out of memory on a device, say, is not the others'
         return failed(cell, error_line(error))
     return result
+
+
+@functools.cache
+def _base(generator_uri: str) -> Pretrained:
+    """The generator of many cells. Not the one of adaptations: cells change the memory layout of its networks."""
+    return load_generator(generator_uri)
