@@ -15,7 +15,7 @@ help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 	@echo "TORCH_INDEX=URL     pip index of CPU builds of torch, used where no GPU is"
 
-demo: .venv/installed  ## make a small data set of a synthetic activity, from training to report
+demo: .venv/installed  ## make a small data set of a synthetic activity, from adaptation to report
 	$(BIN)/flexpose pipeline quickstart
 
 test: .venv/installed  ## all tests; those on real data need FLEXPOSE_DATA
@@ -24,7 +24,7 @@ test: .venv/installed  ## all tests; those on real data need FLEXPOSE_DATA
 test-fast: .venv/installed  ## the tests that start no Ray and no server
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not bench"
 
-lint: .venv/installed  ## style, formatting and the floors of the package
+lint: .venv/installed  ## style, formatting and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports

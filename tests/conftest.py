@@ -1,4 +1,4 @@
-"""What tests of several floors share: an S3 server over HTTP, stores of both kinds, one Ray."""
+"""What tests of several rooms share: an S3 server over HTTP, stores of both kinds, one Ray."""
 
 from __future__ import annotations
 

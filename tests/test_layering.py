@@ -1,4 +1,4 @@
-"""The floors of the package: a lower one never imports a higher one."""
+"""The layers of the package: a lower one never imports a higher one."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def run(*command):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
 
 
-def test_the_contracts_between_floors_are_kept():
+def test_the_contracts_between_layers_are_kept():
     found = run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
     assert found.returncode == 0, found.stdout + found.stderr
 

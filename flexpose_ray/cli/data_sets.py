@@ -73,7 +73,8 @@ def generate(args) -> Outcome:
     text = f"{made['count']:,} poses in {made['shards']:,} shards{rate}"
     if failed := sum(made["rejects"].values()):
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in made["rejects"].items())
-        text += f"\ngate: {failed:,} {'replaced' if config.gate.mode == 'drop' else 'kept, but look odd'} ({reasons})"
+        fate = "rejected and replaced" if config.gate.mode == "drop" else "would be rejected, all are kept"
+        text += f"\ngate: {failed:,} {fate} ({reasons})"
     return 0, made, f"{text}\ndata set: {made['uri']}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from flexpose_ray.dataset.fields import Kinds, canonical_json, checked_fields
 from flexpose_ray.dataset.layout import READERS, ShardId
 from flexpose_ray.errors import DataError, NonDeterminismError
-from flexpose_ray.storage.base import Store, read_json
+from flexpose_ray.storage.base import MissingKeyError, Store, read_json
 
 KINDS: Kinds = {"index": int, "rows": int, "shard": str, "sha256": str, "bytes": int, "stats": dict}
 
@@ -57,10 +57,13 @@ class ShardEntry:
             DataError: other bytes than were committed.
             MissingKeyError: the shard is not there.
         """
-        data = store.get(self.shard)
+        where, hint = f"{store.uri}/{self.shard}", f"run `flexpose repair {store.uri}`"
+        try:
+            data = store.get(self.shard)
+        except MissingKeyError:
+            raise MissingKeyError(where, "the manifest names this shard, but it is missing", hint) from None
         if hashlib.sha256(data).hexdigest() != self.sha256:
-            hint = f"run `flexpose repair {store.uri}`"
-            raise DataError(f"{store.uri}/{self.shard}", "other bytes than were committed", hint)
+            raise DataError(where, "other bytes than were committed", hint)
         return data
 
 

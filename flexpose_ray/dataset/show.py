@@ -97,7 +97,7 @@ def format_show(shown: dict[str, Any]) -> str:
         ("images", shown["images"] or "none; alpha draws them when read"),
     ]
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(shown["rejects"].items(), key=lambda item: -item[1]))
-    lines += [("gate", f"{gate['mode']}; of {shown['drawn']:,} drawn {sum(shown['rejects'].values()):,} fail")]
+    lines += [("gate", f"{gate['mode']}; of {shown['drawn']:,} drawn {sum(shown['rejects'].values()):,} rejected")]
     lines[-1] = lines[-1] if gate["mode"] != "off" else ("gate", "off")
     lines += [("", reasons)] if reasons else []
     if shown["fd_to_shots"] is not None:

@@ -1,0 +1,1 @@
+"""All work on Ray, a folder a kind of work."""

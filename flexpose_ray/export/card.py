@@ -81,7 +81,7 @@ def _gate(poses: PoseReader) -> str:
     mode = poses.run.gate["mode"]
     rejects = sum(poses.manifest.rejects.values())
     outcome = {
-        "warn": f"{rejects:,} of them look implausible and were kept",
+        "warn": f"{rejects:,} of them would be rejected and were kept",
         "drop": f"{rejects:,} implausible ones were replaced",
     }
     return f"* {outcome[mode]}.\n" if mode in outcome else ""

@@ -1,0 +1,1 @@
+"""Shipped recipes; `flexpose pipeline quickstart` finds them by name."""

@@ -176,5 +176,5 @@ def _own_joints(source: str, names: list[str]) -> JointMap:
             return dict(zip(skeleton.joints, [(name,) for name in names], strict=True))
     wanted = " or ".join(f"the {s.n_joints} of {s.name}" for s in SKELETONS.values())
     problem = f"found {len(names)} joints ({', '.join(names[:4])}, ...), expected exactly {wanted}"
-    hint = "name for every skeleton joint its columns in a YAML file and give it as --mapping"
+    hint = "name each joint's columns in a YAML file: `flexpose prepare --mapping FILE`, or mapping: FILE in a recipe"
     raise DataError(source, problem, hint)

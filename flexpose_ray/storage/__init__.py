@@ -1,0 +1,1 @@
+"""Folders and S3 buckets behind one small interface with conditional writes."""

@@ -11,10 +11,10 @@ def test_annotations_become_a_pose_set_and_a_report(tmp_path):
     assert len(read_poses(tmp_path / "out" / "p.parquet")) == 40 == report.kept
     assert str(report).splitlines() == [
         "synthetic:cycling?count=40",
-        "persons read             40",
-        "poses kept               40",
-        "  from groups             2",
-        "  label: cycling         40",
+        "persons read      40",
+        "poses kept        40",
+        "  from groups      2",
+        "  label: cycling  40",
     ]
 
 

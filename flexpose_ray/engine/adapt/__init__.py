@@ -1,0 +1,1 @@
+"""`flexpose adapt`: one target in this process, or many, a Ray task each."""

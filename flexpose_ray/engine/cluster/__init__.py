@@ -1,0 +1,1 @@
+"""`flexpose doctor` and `flexpose submit`."""

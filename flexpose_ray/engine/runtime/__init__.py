@@ -1,0 +1,1 @@
+"""What all work on Ray needs: a session, workers' environment, tasks, metrics, progress, signals."""

@@ -1,0 +1,1 @@
+"""Networks as ONNX or TorchScript, and state dicts of trainings elsewhere."""

@@ -1,0 +1,1 @@
+"""A reader for each format of annotations; `flexpose_ray.sources` explains how to add one."""
