@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flexpose_ray.dataset.fields import Kinds, canonical_json, checked_fields
+from flexpose_ray.dataset.fields import Kinds, canonical_json, checked_fields, checked_values
 from flexpose_ray.dataset.layout import READERS, ShardId
 from flexpose_ray.errors import DataError, NonDeterminismError
 from flexpose_ray.storage.base import MissingKeyError, Store, read_json
 
 KINDS: Kinds = {"index": int, "rows": int, "shard": str, "sha256": str, "bytes": int, "stats": dict}
+STATS_KINDS: Kinds = {"rows": int, "drawn": int, "rejects": dict, "nearest_shot": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,13 @@ class ShardEntry:
     @classmethod
     def from_json(cls, value: Any, where: str, prefix: str = "") -> ShardEntry:
         """Check JSON that lies at ``where`` under ``prefix``; errors as :func:`checked_fields`."""
-        return cls(**checked_fields(value, KINDS, where, prefix))
+        entry = cls(**checked_fields(value, KINDS, where, prefix))
+        stats, prefix = entry.stats, f"{prefix}stats."
+        for key in STATS_KINDS.keys() & stats.keys():
+            checked_fields({key: stats[key]}, {key: STATS_KINDS[key]}, where, prefix)
+        checked_values(stats.get("rejects", {}), int, where, f"{prefix}rejects.")
+        checked_values(stats.get("nearest_shot", {}), float, where, f"{prefix}nearest_shot.")
+        return entry
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

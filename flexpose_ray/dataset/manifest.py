@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from flexpose_ray.dataset.commits import ShardEntry, read_commits
-from flexpose_ray.dataset.fields import Kinds, canonical_json, checked_fields, checked_values
+from flexpose_ray.dataset.fields import Kinds, canonical_json, checked_fields, checked_values, damaged
 from flexpose_ray.dataset.layout import ShardId
 from flexpose_ray.dataset.run_spec import RunSpec
 from flexpose_ray.storage.base import MissingKeyError, Store, read_json
@@ -47,6 +47,8 @@ class Manifest:
         shards = tuple(ShardEntry.from_json(e, where, f"shards.{i}.") for i, e in enumerate(fields["shards"]))
         checked_values(fields["libraries"], str, where, "libraries.")
         checked_values(fields["rejects"], int, where, "rejects.")
+        if not shards or fields["count"] < 1:
+            raise damaged(where, f"{fields['count']} poses in {len(shards)} shards")
         return cls(**fields | {"run": RunSpec.from_json(fields["run"], where, "run."), "shards": shards})
 
     def to_json(self) -> dict[str, Any]:

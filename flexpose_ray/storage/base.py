@@ -87,9 +87,14 @@ def read_json(store: Store, key: str) -> dict[str, Any]:
     """
     where, data = f"{store.uri}/{key}", store.get(key)
     try:
-        value = json.loads(data)
-    except ValueError as error:
+        value = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise StorageError(where, f"broken JSON: {error}", "remove it and repeat the command that made it") from error
     if not isinstance(value, dict):
         raise StorageError(where, "JSON, but not an object", "remove it and repeat the command that made it")
     return value
+
+
+def _refuse(constant: str) -> None:
+    """Python reads NaN and Infinity, which are no JSON and which nothing here writes."""
+    raise ValueError(f"{constant} is no number")

@@ -121,6 +121,9 @@ def test_a_shard_with_other_bytes_is_not_read(store: Store):
     store.put(manifest.shards[1].shard, b"damaged")
     with pytest.raises(DataError, match=r"00000001-.*other bytes than were committed.*flexpose repair"):
         index(store)
+    store.delete(manifest.shards[1].shard)
+    with pytest.raises(MissingKeyError, match=r"00000001-.*it is missing.*flexpose repair"):
+        index(store)
 
 
 def test_the_manifest_sums_what_the_gate_rejected(store: Store):
@@ -130,7 +133,7 @@ def test_the_manifest_sums_what_the_gate_rejected(store: Store):
     assert publish(store, RUN, shards).rejects == {"limbs": 5, "copy": 1}
 
 
-@pytest.mark.parametrize("broken", [b"{", b"[]", b"\xff"])
+@pytest.mark.parametrize("broken", [b"{", b"[]", b"\xff", b'{"count": NaN}', b"[" * 100_000])
 def test_broken_json_is_named(store: Store, broken: bytes):
     store.put(FIRST, broken)
     with pytest.raises(StorageError, match=r"manifests/v00001.json: .*JSON") as error:
@@ -147,6 +150,10 @@ def test_broken_json_is_named(store: Store, broken: bytes):
         (("run", "format"), 1, "run.format is 1, this version reads 2"),
         (("shards", 1), 5, r"shards\.1 is 5, not an object"),
         (("shards", 1, "sha256"), 5, r"shards\.1\.sha256 is 5, not a string"),
+        (("shards", 1, "stats", "drawn"), None, r"shards\.1\.stats\.drawn is None, not an integer"),
+        (("shards", 1, "stats", "rejects"), {"limbs": "2"}, r"shards\.1\.stats\.rejects\.limbs is '2', not an integer"),
+        (("shards",), [], "25 poses in 0 shards"),
+        (("count",), -1, "-1 poses in 3 shards"),
         (("rejects", "limbs"), "2", r"rejects\.limbs is '2', not an integer"),
         (("owner",), "me", "owner is unknown to this version"),
     ],
