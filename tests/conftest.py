@@ -65,8 +65,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.bench)
         shared = [group for fixture, group in GROUPS.items() if fixture in fixtures]
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
+            item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid.partition("::")[0]))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] not in GROUPS.values())  # longest first
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse versions of pytest and xdist that do not keep groups together: each process would start every server."""
+    if session.config.getoption("loadgroup", False) and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist groups no tests under this pytest: pip install -c constraints.txt pytest")
 
 
 @pytest.fixture(autouse=True)

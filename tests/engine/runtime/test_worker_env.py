@@ -8,6 +8,7 @@ import os
 import pytest
 import ray
 
+from flexpose_ray.engine.runtime import worker_env
 from flexpose_ray.engine.runtime.worker_env import (
     SUBMITTED,
     WORKER_ENV,
@@ -32,6 +33,7 @@ def test_a_private_ray_inherits_it_and_the_driver_keeps_its_own(monkeypatch):
 
 
 def test_tasks_name_it_only_where_ray_was_started_without_it(monkeypatch):
+    monkeypatch.setattr(worker_env, "_given", False)  # whatever Ray other tests have started in this process
     assert worker_runtime_env() == {"env_vars": WORKER_ENV}
     with given():
         assert worker_runtime_env() == {}
