@@ -34,6 +34,6 @@ bench: .venv/installed  ## the measured ratios, one table a benchmark
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install $(torch_index) "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --no-compile $(torch_index) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --no-compile -c constraints.txt -e '.[dev]'
 	touch $@

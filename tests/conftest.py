@@ -46,6 +46,7 @@ MakeDataset = Callable[..., np.ndarray]
 STRIDE = 2**40
 BENCH = Path(__file__).parent / "bench"
 GROUPS = {"finished_run": "pipeline", "nodes": "nodes", "ray_cluster": "ray", "radosgw": "radosgw"}  # by fixture
+ORDER = ("ray", "multinode", "nodes", "pipeline", "radosgw")  # the longest first: else one process ends alone with it
 SLOW_FIXTURES = {*GROUPS, "ray_folder"}
 
 
@@ -66,7 +67,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         shared = [group for fixture, group in GROUPS.items() if fixture in fixtures]
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] not in GROUPS.values())  # longest first
+    items.sort(key=lambda item: _place(item.get_closest_marker("xdist_group").args[0]))
+
+
+def _place(group: str) -> int:
+    return ORDER.index(group) if group in ORDER else len(ORDER)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

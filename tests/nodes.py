@@ -59,7 +59,9 @@ class Nodes:
         return self._working()
 
     def end(self) -> None:
-        """End all nodes."""
+        """End all nodes, unless they have ended already."""
+        if not self.keeper.is_running():
+            return
         processes = self.keeper.children(recursive=True)
         self.keeper.stdin.close()
         self.keeper.wait(30)

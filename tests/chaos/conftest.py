@@ -42,3 +42,10 @@ def undisturbed(tiny_generator: str, tmp_path_factory) -> Contents:
     command = generation(tiny_generator, uri, {})
     assert command.start().end() == 0, command.told
     return contents(open_store(uri))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the nodes after the last test that uses them: even idle ones take a tenth of a core each."""
+    if (nodes := item.funcargs.get("nodes")) and "nodes" not in getattr(nextitem, "fixturenames", ()):
+        nodes.end()
