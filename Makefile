@@ -6,7 +6,7 @@ PYTHON ?= python3
 export OMP_WAIT_POLICY ?= PASSIVE
 BIN := .venv/bin
 # Tests that share one Ray, one cluster of nodes or one finished run stay in one process.
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n 2 --dist loadgroup
 # Without a GPU the plain torch of Linux brings gigabytes of CUDA libraries; an index of CPU builds spares them.
 TORCH_INDEX ?=
 torch_index := $(if $(TORCH_INDEX),$(if $(shell command -v nvidia-smi),,--extra-index-url $(TORCH_INDEX)))

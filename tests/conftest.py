@@ -46,7 +46,7 @@ MakeDataset = Callable[..., np.ndarray]
 STRIDE = 2**40
 BENCH = Path(__file__).parent / "bench"
 GROUPS = {"finished_run": "pipeline", "nodes": "nodes", "ray_cluster": "ray", "radosgw": "radosgw"}  # by fixture
-ORDER = ("ray", "multinode", "nodes", "pipeline", "radosgw")  # the longest first: else one process ends alone with it
+ORDER = ("ray", "multinode", "nodes", "pipeline", "radosgw")  # each in one piece, also where one process runs all
 SLOW_FIXTURES = {*GROUPS, "ray_folder"}
 
 
