@@ -64,20 +64,20 @@ def render_benchmark(table: dict, store: Store) -> str:
 
 
 def _pair(table: dict, pair: dict, store: Store, number: int) -> str:
+    notes = f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in pair['says'])}</ul>"
     if pair["count"] is None:
-        notes = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
-        return f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>No cell succeeded.</p><ul>{notes}</ul>\n</section>\n"
+        return section(escape(pair["name"]), "No cell succeeded.", notes) + "\n"
     lead = (
         f"{pair['shots']} shots, {sides(pair)}, generator {pair['generator']}; mean ± standard deviation over "
         f"{len(table['seeds'])} draws."
     )
-    notes = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair["says"])
-    return (
-        f"<section>\n<h2>{escape(pair['name'])}</h2>\n<p>{escape(lead)}</p>\n<ul>{notes}</ul>\n{_table(pair)}\n"
+    body = (
+        f"{notes}\n{_table(pair)}\n"
         f"<h3>FD, lower is better</h3>\n{_dots(pair, 'fd', number)}"
         f"<h3>Coverage, higher is better</h3>\n{_dots(pair, 'coverage', number)}<h3>First poses of every row</h3>\n"
-        f'<div class="rows">{_pictures(table, pair, store, number)}</div>\n</section>\n'
+        f'<div class="rows">{_pictures(table, pair, store, number)}</div>'
     )
+    return section(escape(pair["name"]), escape(lead), body) + "\n"
 
 
 def _dots(pair: dict, key: str, number: int) -> str:
