@@ -65,7 +65,7 @@ def pretrain(args) -> Outcome:
 
         found = plan(recipe, args.price)
         place = f"{args.storage}/{pretrain_key(recipe)}"
-        work = f"would train {recipe.pretrain.kimg:g} kimg on {found['poses']:,} poses in {place}"
+        work = f"would train {recipe.pretrain.goal_kimg:g} kimg on {found['poses']:,} poses in {place}"
         return 0, found, f"{work}\n{format_plan(found)}"
 
     lines = StageLines()

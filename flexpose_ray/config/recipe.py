@@ -67,9 +67,11 @@ class Recipe(Section):
 
 
 def pretrain_key(recipe: Recipe) -> str:
-    """Name of the pretraining's folder. Other execution keys or another ``kimg`` continue it; any other change starts a
-    new one."""
-    pretrain = recipe.pretrain.model_dump(mode="json", exclude={"kimg", *EXECUTION_KEYS})
+    """Name of the pretraining's folder. Other execution keys, or another ``kimg`` of adversarial training, continue it;
+    any other change starts a new one."""
+    p = recipe.pretrain
+    adversarial = {"kimg"} if p.kind == "stylegan" and p.teacher == "none" else set()  # others end on a cosine
+    pretrain = p.model_dump(mode="json", exclude={*adversarial, *EXECUTION_KEYS})
     source = recipe.source
     if isinstance(source, tuple):
         source = [part.model_dump(exclude={"attribution"}) for part in source]

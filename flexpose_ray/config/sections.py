@@ -12,6 +12,7 @@ NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"  # names become folders, object keys and jo
 Layers = Literal["all", "w", "none"] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Kind = Literal["flow", "stylegan"]
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
 EXECUTION_KEYS = {"workers", "threads", "report_kimg", "keep", "track"}  # of pretraining; they do not change its result
 
@@ -44,13 +45,37 @@ class BetaConfig(Section):
     lr: float = Field(2e-3, gt=0)
 
 
-class PretrainConfig(Section):
-    """Pretraining of g_s and beta on the source poses."""
+class FlowConfig(Section):
+    """A flow's sizes and training; see networks/pose_flow.py and training/flow.py."""
 
+    width: Count = 256
+    hidden: Count = 512
+    depth: Count = 3
+    steps: Count = Field(6000, description="of the velocity field")
+    batch: Count = 512
+    lr: float = Field(2e-3, gt=0)
+    student: tuple[Count, Count, Count] = Field(
+        (192, 384, 2), description="width, hidden and depth of the one-step student"
+    )
+    student_steps: int = Field(2000, ge=2)
+    student_batch: Count = 1024
+    student_lr: float = Field(2e-3, gt=0)
+    pairs: Count = Field(200_000, description="of noise and pose that the student learns from")
+
+
+class PretrainConfig(Section):
+    """Pretraining of g_s on the source poses: a flow, or a StyleGAN and its beta."""
+
+    kind: Kind = Field("flow", description="flow (poses, in minutes) or stylegan (skeleton images, in hours; the paper's)")
+    teacher: Literal["flow", "none"] = Field(
+        "flow", description="of a StyleGAN: a flow, which is trained first, or none: adversarial training, the paper's"
+    )
+    start: str | None = Field(None, description="URI of a StyleGAN whose synthesis weights a taught one starts with")
     alpha: AlphaConfig = AlphaConfig()
     network: NetworkConfig = NetworkConfig()
     beta: BetaConfig = BetaConfig()
-    kimg: float = Field(500, gt=0, description="thousands of images to train on; may grow between runs")
+    flow: FlowConfig = FlowConfig()
+    kimg: float = Field(500, gt=0, description="StyleGAN: thousands of images to train on; may grow without a teacher")
     batch: Count = 32
     lr: float = Field(0.002, gt=0)
     r1_gamma: float = Field(10.0, ge=0)
@@ -61,8 +86,14 @@ class PretrainConfig(Section):
     pose_from_kimg: float = Field(80, ge=0, description="kimg from which that weight applies")
     bf16: bool | Literal["auto"] = "auto"
     held_out: float = Field(0.1, gt=0, lt=1, description="share of the source's groups held out for FD")
-    report_kimg: float = Field(2, gt=0, description="kimg between two progress lines")
-    eval_kimg: float = Field(20, gt=0, description="kimg between two evaluations: FD, sample grid, checkpoint")
+    report_kimg: float | None = Field(
+        None, gt=0, description="kimg between two progress lines: 2 by default, of a flow a fiftieth of the whole"
+    )
+    eval_kimg: float | None = Field(
+        None,
+        gt=0,
+        description="kimg between two evaluations (FD, sample grid, checkpoint): 20, of a flow an eighth of the whole",
+    )
     eval_samples: int = Field(5000, ge=64)
     keep: Count = Field(2, description="checkpoints to keep, besides the best by FD; may change between runs")
     track: tuple[Tracker, ...] = Field(("tensorboard",), description="tools that show curves; may change between runs")
@@ -77,10 +108,31 @@ class PretrainConfig(Section):
         least, most = self.worker_range
         if least > most:
             raise ValueError(f"workers [{least}, {most}]: the first number is larger than the second")
+        batches = {"batch": self.batch}
+        if self.kind == "flow":
+            batches = {"flow.batch": self.flow.batch, "flow.student_batch": self.flow.student_batch}
         for workers in range(least, most + 1):
-            if self.batch % (4 * workers):
-                raise ValueError(f"batch {self.batch} is not a multiple of 4 x workers ({workers})")
+            for name, batch in batches.items():
+                if batch % (4 * workers):
+                    raise ValueError(f"{name} {batch} is not a multiple of 4 x workers ({workers})")
         return self
+
+    @property
+    def goal_kimg(self) -> float:
+        """Thousands of images, or of a flow's poses, that a run trains on."""
+        f = self.flow
+        return (f.steps * f.batch + f.student_steps * f.student_batch) / 1000 if self.kind == "flow" else self.kimg
+
+    @property
+    def every_kimg(self) -> tuple[float, float]:
+        """kimg between two reports, and between two evaluations."""
+        report, evaluate = (self.goal_kimg / 50, self.goal_kimg / 8) if self.kind == "flow" else (2.0, 20.0)
+        return self.report_kimg or report, self.eval_kimg or evaluate
+
+    @property
+    def taught(self) -> bool:
+        """Whether a flow teaches a StyleGAN."""
+        return self.kind == "stylegan" and self.teacher == "flow"
 
     @property
     def worker_range(self) -> tuple[int, int]:
@@ -164,8 +216,10 @@ class GenerateConfig(Section):
 
     count: Count = 20_000
     seed: Seed = 0
-    shard_size: Count = 1000
-    batch: Count = Field(64, description="images in a pass of the networks")
+    shard_size: Count | None = Field(None, description="poses in a shard; by default 10,000 of a flow, 1,000 of a StyleGAN")
+    batch: Count | None = Field(
+        None, description="poses in a pass of the networks; by default 1,024 of a flow, 64 of a StyleGAN"
+    )
     gate: GateConfig = GateConfig()
     images: Literal["png", "webp"] | None = None
     actors: Count | None = None

@@ -98,14 +98,14 @@ def learn(task: AdaptationTask, settings: AdaGanSettings, on_step: OnStep, devic
         ConfigError: unknown gamma.
     """
     s, rng, networks = settings, np.random.default_rng(settings.seed), task.networks
+    discriminator = networks.need_discriminator("adagan")
     model = Scaled(copy.deepcopy(networks.generator)).to(device, memory_format=torch.channels_last)
     z_size, shots_MJ2 = model.generator.z_size, torch.as_tensor(task.guidance(0, s.seed))
     mixes_NM = _mixes(len(shots_MJ2), s.mixup, rng)
     z_MZ = nn.Parameter(torch.as_tensor(rng.standard_normal((len(shots_MJ2), z_size), np.float32)).to(device))
-    beta, discriminator = (
-        part.to(device).eval().requires_grad_(False) for part in (networks.beta, networks.discriminator)
-    )
-    gamma = make_gamma(s.gamma, beta, discriminator)
+    for part in (networks.beta, discriminator):
+        part.to(device).eval().requires_grad_(False)
+    gamma = make_gamma(s.gamma, networks.beta, discriminator)
 
     def loss(step: int) -> torch.Tensor:
         mix_NM = torch.as_tensor(mixes_NM[rng.integers(len(mixes_NM), size=s.batch)])

@@ -86,6 +86,7 @@ def learn(task: AdaptationTask, settings: AdversarialSettings, on_step: OnStep, 
         DataError: fewer than two shots.
         ConfigError: more frozen blocks than there are.
     """
+    task.networks.need_stylegan("fine-tuning")
     generator = copy.deepcopy(task.networks.generator).train().requires_grad_(True)
     averaged = train(generator, task, settings, on_step, device)
     parameters = sum(p.numel() for p in averaged.parameters())
@@ -102,7 +103,7 @@ def train(
     """
     s, networks = settings, task.networks
     poses = RealPoses(task.guidance(s.mixup, s.seed))
-    discriminator = HalfFrozen(networks.discriminator, s.frozen).train().requires_grad_(True)
+    discriminator = HalfFrozen(networks.need_discriminator("adversarial training"), s.frozen).train().requires_grad_(True)
     gan = GanSettings(s.batch, s.lr, s.r1_gamma, s.r1_every, s.ema_kimg, None, 0.0, seed=s.seed)
     trainer = ShotsTrainer(generator, discriminator, networks.alpha, poses, gan, Worker(device))
     run_steps(lambda step: trainer.step()["g_loss"], s.steps, on_step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from safetensors.torch import save
 from flexpose_ray.methods import guidance
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.pose_flow import PoseFlow
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.skeleton import Skeleton
 from flexpose_ray.training.loop import OnStep
@@ -135,7 +135,7 @@ def stored_bytes(tensors: dict[str, torch.Tensor]) -> int:
     return len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
-def drawn_by(generator: Generator, task: AdaptationTask, device: str, transfer: Transfer | None = None) -> DrawPoses:
+def drawn_by(generator: Generator | PoseFlow, task: AdaptationTask, device: str, transfer: Transfer | None = None) -> DrawPoses:
     """Draw poses by sampling ``generator``, through tau where there is one."""
-    sampler = PoseSampler(generator, task.networks.beta, task.networks.alpha, transfer, device=device)
+    sampler = replace(task.networks, generator=generator).sampler(transfer, device=device)
     return lambda count, seed: sampler.sample(seed, np.arange(count))[0]

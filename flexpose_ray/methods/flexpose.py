@@ -23,7 +23,7 @@ from flexpose_ray.methods.guidance import both_sides, guidance, need_two, with_s
 from flexpose_ray.methods.pairs import pairs_loss
 from flexpose_ray.methods.target_moments import shrink_of, shrunk_moments, transport_map
 from flexpose_ray.networks.bundle import Networks
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.networks.transfer import NONE, Transfer, layer_set
 from flexpose_ray.pose.latents import latents
 from flexpose_ray.pose.moments import moments
@@ -106,10 +106,11 @@ def adapt(
     s, shots_NJ2, skeleton = settings, np.asarray(shots_NJ2, np.float32), networks.alpha.skeleton
     if s.layers == NONE and not s.blend:
         raise ConfigError("layers", "neither layers nor a blend, so there is nothing to adapt", "set blend=true")
-    generator, discriminator, beta = networks.generator, networks.discriminator, networks.beta
+    generator = networks.generator
     transfer = Transfer.for_generator(generator, layer_set(s.layers, generator.n_layers), s.bias)
-    sampler = PoseSampler(generator, beta, networks.alpha, transfer, device=device)
-    discriminator.to(sampler.device).eval().requires_grad_(False)
+    sampler = networks.sampler(transfer, device=device)
+    if networks.discriminator is not None:
+        networks.discriminator.to(sampler.device).eval().requires_grad_(False)
     if s.mirror is None:
         s = replace(s, mirror=both_sides(shots_NJ2, skeleton))
     if s.layers != NONE:
@@ -130,7 +131,7 @@ def adapt(
     return transfer
 
 
-def _make_loss(networks: Networks, sampler: PoseSampler, shots_NJ2: np.ndarray, s: FlexPoseSettings) -> Loss:
+def _make_loss(networks: Networks, sampler: StyleGanSampler, shots_NJ2: np.ndarray, s: FlexPoseSettings) -> Loss:
     """The loss that the settings name, of the samples through the sampler's tau."""
     if s.loss == "moments":
         return _moments_loss(networks, sampler, shots_NJ2, s)
@@ -143,7 +144,7 @@ def _make_loss(networks: Networks, sampler: PoseSampler, shots_NJ2: np.ndarray, 
     return pairs_loss(sampler.images, sampler, networks.discriminator, guidance_NJ2, s, rng)
 
 
-def _moments_loss(networks: Networks, sampler: PoseSampler, shots_NJ2: np.ndarray, s: FlexPoseSettings) -> Loss:
+def _moments_loss(networks: Networks, sampler: StyleGanSampler, shots_NJ2: np.ndarray, s: FlexPoseSettings) -> Loss:
     """Every latent has its own pose to reach: its pose under g_s, moved by the optimal transport to the wanted moments.
 
     That is pairing without assignment: no latent is asked for more than the distributions' difference. The energy
@@ -151,8 +152,8 @@ def _moments_loss(networks: Networks, sampler: PoseSampler, shots_NJ2: np.ndarra
     reads a pose from any blob; the frozen discriminator of the source keeps images skeleton-like.
     """
     device, skeleton = sampler.device, networks.alpha.skeleton
-    plain = PoseSampler(networks.generator, networks.beta, networks.alpha, device=device)
-    poses_NJ2, _ = plain.sample(s.seed, np.arange(POOL))
+    discriminator = networks.need_discriminator("adapt.loss=moments")
+    poses_NJ2, _ = networks.sampler(device=device).sample(s.seed, np.arange(POOL))
     z_NZ = torch.as_tensor(latents(s.seed, np.arange(POOL), networks.generator.z_size)).to(device)
     have, source = moments(poses_NJ2), networks.source
     seen = moments(with_sides(shots_NJ2, skeleton, s.mirror))
@@ -166,13 +167,13 @@ def _moments_loss(networks: Networks, sampler: PoseSampler, shots_NJ2: np.ndarra
         images = sampler.images(z_NZ[rows])
         poses_NJ2, _ = networks.beta(images)
         pairs = (poses_NJ2 - moved_NJ2[rows]).square().sum((1, 2)).mean()
-        likeness = F.softplus(-networks.discriminator(images)).mean()
+        likeness = F.softplus(-discriminator(images)).mean()
         return energy_distance(poses_NJ2, moved_NJ2[others]) + PAIRS * pairs + LIKENESS * likeness
 
     return loss
 
 
-def _energy_loss(sampler: PoseSampler, guidance_NJ2: np.ndarray, s: FlexPoseSettings, rng: np.random.Generator) -> Loss:
+def _energy_loss(sampler: StyleGanSampler, guidance_NJ2: np.ndarray, s: FlexPoseSettings, rng: np.random.Generator) -> Loss:
     """Energy distance between a batch of samples and a batch of guidance poses."""
 
     def loss(step: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,7 +22,6 @@ from flexpose_ray.methods.adversarial import AdversarialSettings, train
 from flexpose_ray.methods.base import AdaptationTask, Count, MethodResult, Positive, drawn_by
 from flexpose_ray.methods.pairs import pairs_loss
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.training.loop import OnStep, minimise
 
 
@@ -91,6 +90,7 @@ def learn(task: AdaptationTask, settings: LoraSettings, on_step: OnStep, device:
         DataError: fewer than two shots.
         ConfigError: more frozen blocks than there are, or an unknown gamma.
     """
+    task.networks.need_stylegan("lora")
     generator = with_lora(task.networks.generator, settings)
     if settings.loss == "adversarial":
         generator = train(generator, task, settings, on_step, device)
@@ -106,8 +106,8 @@ def learn(task: AdaptationTask, settings: LoraSettings, on_step: OnStep, device:
 def _train_on_pairs(generator: Generator, task: AdaptationTask, s: LoraSettings, on_step: OnStep, device: str) -> None:
     """Minimise the perceptual distance between g(z_m) and alpha(t_m), in place."""
     guidance_NJ2, networks = task.guidance(s.mixup, s.seed), task.networks
-    sampler = PoseSampler(copy.deepcopy(networks.generator), networks.beta, networks.alpha, device=device)
-    discriminator = networks.discriminator.to(device).requires_grad_(False)
+    sampler = replace(networks, generator=copy.deepcopy(networks.generator)).sampler(device=device)
+    discriminator = networks.need_discriminator("lora").to(device).requires_grad_(False)
     generator.to(device, memory_format=torch.channels_last)
     loss = pairs_loss(generator, sampler, discriminator, guidance_NJ2, s, np.random.default_rng(s.seed))
     minimise(loss, [p for _, p in changes(generator)], s.lr, s.steps, on_step)

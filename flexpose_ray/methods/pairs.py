@@ -13,13 +13,13 @@ from scipy.spatial.distance import cdist
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.perceptual import make_gamma, perceptual_distance
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.pose.latents import latents
 
 PAIRINGS = ("random", "nearest", "transport")
 
 
-def pair_latents(sampler: PoseSampler, guidance_NJ2: np.ndarray, pairing: str, seed: int) -> np.ndarray:
+def pair_latents(sampler: StyleGanSampler, guidance_NJ2: np.ndarray, pairing: str, seed: int) -> np.ndarray:
     """One latent for every guidance pose.
 
     Args:
@@ -49,8 +49,8 @@ def pair_latents(sampler: PoseSampler, guidance_NJ2: np.ndarray, pairing: str, s
 
 def pairs_loss(
     images_of: Callable[[torch.Tensor], torch.Tensor],
-    sampler: PoseSampler,
-    discriminator: Discriminator,
+    sampler: StyleGanSampler,
+    discriminator: Discriminator | None,
     guidance_NJ2: np.ndarray,
     settings: Any,
     rng: np.random.Generator,
@@ -60,7 +60,7 @@ def pairs_loss(
     Args:
         images_of: latents to generated images, differentiable in what is trained.
         sampler: pairs latents with poses, and has beta, alpha and the device.
-        discriminator: of the source, frozen, on that device.
+        discriminator: of the source, frozen, on that device; None where there is none, for a gamma that needs none.
         guidance_NJ2: the guidance set, crop units.
         settings: anything with ``pairing`` and ``seed`` (see :func:`pair_latents`), ``gamma`` (networks/perceptual.py)
             and ``batch``, the number of pairs per step, at most all of them.

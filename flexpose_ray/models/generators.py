@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,10 +10,12 @@ import torch
 from flexpose_ray.errors import WeightsError
 from flexpose_ray.models.shots import SHOTS
 from flexpose_ray.models.weights import Model, copy_weights, load_into, read_model, resolve, write_model
+from flexpose_ray.models.shipped import shipped_with_digest
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.pose_flow import PoseFlow
 from flexpose_ray.networks.sampler import ModelFacts, PoseSampler
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
@@ -34,9 +36,9 @@ class Pretrained(Networks):
         card: what a person wants to know, see :class:`Model`.
     """
 
-    limits: PoseLimits
-    digest: str
-    card: dict
+    limits: PoseLimits = field(kw_only=True)
+    digest: str = field(kw_only=True)
+    card: dict = field(kw_only=True)
 
 
 def save_generator(uri: str, networks: Networks, limits: PoseLimits, card: dict) -> str:
@@ -45,7 +47,9 @@ def save_generator(uri: str, networks: Networks, limits: PoseLimits, card: dict)
     Returns:
         Its digest.
     """
-    parts = {"generator": networks.generator, "discriminator": networks.discriminator, "beta": networks.beta}
+    stylegan = {"generator": networks.generator, "discriminator": networks.discriminator, "beta": networks.beta}
+    parts = {"flow": networks.generator} if networks.kind == "flow" else stylegan
+    parts = {name: part for name, part in parts.items() if part is not None}
     config = {name: part.config for name, part in parts.items()} | {"alpha": networks.alpha.config}
     tensors = {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}
     mean_D, covariance_DD = (torch.as_tensor(moment) for moment in networks.source)
@@ -79,13 +83,13 @@ def save_adapted(
 
 
 def load_sampler(
-    uri: str, batch: int = 64, device: torch.device | str = "cpu", patience_s: float = PATIENCE_S
+    uri: str, batch: int | None = None, device: torch.device | str = "cpu", patience_s: float = PATIENCE_S
 ) -> PoseSampler:
     """Sampler of a pretrained or an adapted model.
 
     Args:
         uri: folder of either, or ``builtin:coco``.
-        batch: images a pass of the networks.
+        batch: poses a pass of the networks; what is fastest for the generator's kind where None.
         device: where they run.
         patience_s: how long to retry while a storage server is unreachable.
 
@@ -104,8 +108,7 @@ def load_sampler(
         shots_SJ2 = model.tensors.pop(SHOTS).numpy()
         transfer = Transfer.for_generator(base.generator, **model.config["transfer"])
         transfer.load_state_dict(model.tensors)
-    facts = ModelFacts(model.digest, base.limits, shots_SJ2)
-    return PoseSampler(base.generator, base.beta, base.alpha, transfer, batch, device, facts)
+    return base.sampler(transfer, batch, device, ModelFacts(model.digest, base.limits, shots_SJ2))
 
 
 def attributions(uri: str) -> list[str]:
@@ -165,6 +168,8 @@ def _is_whole_copy(store: Store, model: Model, uri: str) -> bool:
 def _base_uri(model: Model, uri: str) -> str:
     """Address of an adapted model's base; a plain path is relative to the model's own folder."""
     base = model.card["base"]
+    if base.startswith("builtin:"):  # the package may ship another one under that name by now
+        return shipped_with_digest(model.config["base_digest"]) or base
     if ":" in base or base.startswith("/"):
         return base
     return open_store(resolve(uri)).child(base).uri
@@ -176,17 +181,17 @@ def _check_base(model: Model, digest: str, uri: str, base_uri: str) -> None:
 
 
 def _build(model: Model, uri: str) -> Pretrained:
-    config = model.config
-    generator = Generator(**config["generator"])
-    discriminator = Discriminator(**config["discriminator"])
-    beta = Beta(**config["beta"])
-    for name, part in (("generator", generator), ("discriminator", discriminator), ("beta", beta)):
+    builders = {"flow": PoseFlow, "generator": Generator, "discriminator": Discriminator, "beta": Beta}
+    parts = {name: build(**model.config[name]) for name, build in builders.items() if name in model.config}
+    for name, part in parts.items():
         load_into(part, model.tensors, name, uri)
-    alpha = Alpha(**config["alpha"])
+        part.eval()
+    alpha = Alpha(**model.config["alpha"])
     try:
         source = model.tensors["source.mean"].numpy(), model.tensors["source.covariance"].numpy()
         limits = PoseLimits.from_tensors(model.tensors, alpha.skeleton)
     except KeyError as error:
         hint = "it is of an earlier version: pretrain again in a new folder"
         raise WeightsError(uri, f"{error.args[0]} is missing", hint) from error
-    return Pretrained(generator, discriminator, beta.eval(), alpha, source, limits, model.digest, model.card)
+    networks = {"generator": parts.pop("flow", None) or parts.pop("generator"), "alpha": alpha, "source": source}
+    return Pretrained(**networks, **parts, limits=limits, digest=model.digest, card=model.card)

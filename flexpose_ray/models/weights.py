@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from importlib import resources
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from flexpose_ray.canonical import canonical_text
-from flexpose_ray.errors import ConfigError, WeightsError
+from flexpose_ray.errors import WeightsError
+from flexpose_ray.models.shipped import BUILTIN, shipped_folder
 from flexpose_ray.storage.base import PATIENCE_S, MissingKeyError, Store
 from flexpose_ray.storage.open import open_store
 
@@ -48,14 +48,7 @@ def resolve(uri: str) -> str:
     Raises:
         ConfigError: no such shipped model.
     """
-    if not uri.startswith("builtin:"):
-        return uri
-    name = uri.removeprefix("builtin:")
-    weights = resources.files("flexpose_ray") / "weights"
-    names = sorted(p.name for p in weights.iterdir() if p.is_dir()) if weights.is_dir() else []
-    if name not in names:
-        raise ConfigError(uri, "no such shipped generator", f"choose one of {', '.join(names) or 'none'}")
-    return str(weights / name)
+    return shipped_folder(uri) if uri.startswith(BUILTIN) else uri
 
 
 def write_model(uri: str, kind: str, config: dict, tensors: dict[str, torch.Tensor], card: dict) -> str:

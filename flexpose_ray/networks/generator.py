@@ -87,6 +87,15 @@ class Generator(nn.Module):
         """Number of style layers: 2 log2(size) - 3."""
         return len(self.convs)
 
+    @property
+    def style_sizes(self) -> list[int]:
+        """Size C_l of every layer's style code, layer 1 first."""
+        return [affine.weight.shape[0] for affine in self.affines]
+
+    @property
+    def w_size(self) -> int:
+        return self.config["w_size"]
+
     def styles(self, w_ND: torch.Tensor) -> list[torch.Tensor]:
         """delta = A(f(z)): the style codes, one tensor (N, C_l) per style layer, layer 1 first."""
         return [affine(w_ND) for affine in self.affines]

@@ -11,6 +11,7 @@ from torch import nn
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.networks.blend import NUMBERS, Blend
 from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.pose_flow import PoseFlow
 
 W = "w"  # layer set: one map on w
 NONE = "none"  # layer set: no map, the generator stays as it is
@@ -20,9 +21,13 @@ def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple
     """Sorted layer numbers, with ``"all"`` spelled out; ``"w"`` and ``"none"`` as they are.
 
     Raises:
-        ConfigError: no layer, a layer outside 1 to ``n_layers``, or an unknown word.
+        ConfigError: no layer, a layer outside 1 to ``n_layers``, an unknown word, or any layer of a flow (0 layers).
     """
-    if layers in (W, NONE):
+    if layers == NONE:
+        return layers
+    if not n_layers:
+        raise ConfigError("layers", "this generator is a flow, which has no style layers", "add --kind stylegan")
+    if layers == W:
         return layers
     if layers == "all":
         return tuple(range(1, n_layers + 1))
@@ -72,10 +77,9 @@ class Transfer(nn.Module):
 
     @staticmethod
     def for_generator(
-        generator: Generator, layers: tuple[int, ...] | str, bias: bool = False, blend: dict[str, Any] | None = None
+        generator: Generator | PoseFlow, layers: tuple[int, ...] | str, bias: bool = False, blend: dict[str, Any] | None = None
     ) -> Transfer:
-        widths = [affine.weight.shape[0] for affine in generator.affines]
-        return Transfer(widths, generator.config["w_size"], layers, bias, blend)
+        return Transfer(generator.style_sizes, generator.w_size, layers, bias, blend)
 
     def set_blend(self, blend: Blend) -> None:
         """Blend the poses from now on."""

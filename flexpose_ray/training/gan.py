@@ -17,6 +17,7 @@ from flexpose_ray.pose.geometry import mirrored
 from flexpose_ray.training.draw import Draw, augment
 from flexpose_ray.training.losses import energy_pull
 from flexpose_ray.training.settings import SINGLE, Completion, GanSettings, RealPoses, Worker
+from flexpose_ray.training.states import load_moments, named_moments
 
 
 class GanTrainer:
@@ -95,27 +96,16 @@ class GanTrainer:
         for name, network in self._networks().items():
             tensors |= {f"{name}.{k}": v for k, v in network.state_dict().items()}
         for name, optimizer in self._optimizers().items():
-            for i, moments in optimizer.state_dict()["state"].items():
-                tensors |= {f"{name}.{i}.{k}": v for k, v in moments.items()}
+            tensors |= named_moments(name, optimizer)
         return tensors, {"step": self.step_count, "strength": self.strength}
 
     def load_state(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
         """Resume from :meth:`state`, bit for bit."""
-        parts: dict[str, dict] = {}
-        for key, tensor in tensors.items():
-            name, _, rest = key.partition(".")
-            parts.setdefault(name, {})[rest] = tensor
         for name, network in self._networks().items():
-            network.load_state_dict(parts[name])
+            prefix = f"{name}."
+            network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         for name, optimizer in self._optimizers().items():
-            moments: dict[int, dict] = {}
-            for key, tensor in parts.get(name, {}).items():
-                i, _, moment = key.partition(".")
-                parameter = optimizer.param_groups[0]["params"][int(i)]
-                if tensor.shape == parameter.shape:  # fused Adam needs the same memory layout
-                    tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
-                moments.setdefault(int(i), {})[moment] = tensor
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+            load_moments(name, optimizer, tensors)
         self.step_count, self.strength = int(numbers["step"]), float(numbers["strength"])
 
     def _networks(self) -> dict[str, torch.nn.Module]:

@@ -135,7 +135,8 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
     """
     shots_NJ2 = poses.rest.pick_shots(pair.target.shots_per_label, cell.seed).keypoints_NJ2
     for part in (base.generator, base.discriminator, base.beta):
-        part.to(memory_format=torch.channels_last)
+        if part is not None:
+            part.to(memory_format=torch.channels_last)
     aligned_NJ2 = _subset(poses.rest).keypoints_NJ2
     task = AdaptationTask(poses.source_NJ2.copy(), shots_NJ2, base.alpha.skeleton, base, aligned_NJ2)
     started = time.perf_counter()

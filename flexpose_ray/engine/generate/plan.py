@@ -63,19 +63,26 @@ def plan_generation(generator_uri: str | None, out_uri: str, config: GenerateCon
         raise ConfigError(store.uri, problem, "ask for at least as many, or choose another place")
     if generator_uri:
         copy_model(generator_uri, store.child(MODEL))
-    shards = plan_shards(config.count, config.shard_size)
+    shards = plan_shards(config.count, run.shard_size)
     return Generation(store, run, shards, sorted(set(shards) - committed(store)), newest)
 
 
 def run_of(sampler: PoseSampler, config: GenerateConfig) -> RunSpec:
-    """Everything that a pose of ``sampler`` under ``config`` depends on."""
+    """Everything that a pose of ``sampler`` under ``config`` depends on.
+
+    Raises:
+        ConfigError: the gate is to read poses off drawings, and the generator has nothing that reads.
+    """
+    if config.gate.round_trip is not None and sampler.read is None:
+        problem = "needs beta, which reads poses off drawings, and a flow has none"
+        raise ConfigError("generate.gate.round_trip", problem, "leave it out, or use a StyleGAN: --kind stylegan")
     schema = shard_schema(sampler.alpha.skeleton.n_joints, bool(config.images))
     return RunSpec(
         generator=sampler.digest,
         skeleton=sampler.skeleton_name,
         seed=config.seed,
-        shard_size=config.shard_size,
-        batch=config.batch,
+        shard_size=config.shard_size or sampler.best_shard,
+        batch=sampler.batch,
         gate=config.gate.model_dump(),
         schema={field.name: str(field.type) for field in schema},
         images=config.images,

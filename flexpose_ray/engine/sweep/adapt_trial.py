@@ -23,7 +23,6 @@ from flexpose_ray.judging.metrics import density_coverage, frechet_distance, mmd
 from flexpose_ray.judging.scores import NEIGHBOURS
 from flexpose_ray.methods.flexpose import FlexPoseSettings, adapt
 from flexpose_ray.models.generators import Pretrained
-from flexpose_ray.networks.sampler import PoseSampler
 from flexpose_ray.networks.transfer import Transfer
 
 SAMPLE_SEED = 2**32  # far from the seeds of training latents
@@ -106,7 +105,7 @@ class _AdaptTrial:
     def _sample(self, transfer: Transfer, count: int) -> np.ndarray:
         parts = self.parts
         # A copy, because sampling freezes what it is given.
-        sampler = PoseSampler(parts.generator, parts.beta, parts.alpha, copy.deepcopy(transfer), device=self.device)
+        sampler = parts.sampler(copy.deepcopy(transfer), device=self.device)
         return sampler.sample(SAMPLE_SEED + self.sweep.seed, np.arange(count))[0]
 
     def _final_loss(self) -> dict[str, float]:

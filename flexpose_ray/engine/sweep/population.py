@@ -50,7 +50,7 @@ def make_population_scheduler(recipe: SweepRecipe) -> PopulationBasedTraining:
         time_attr="kimg",
         metric=metric,
         mode="max" if metric in HIGHER_IS_BETTER else "min",
-        perturbation_interval=sweep.grace or recipe.pretrain.eval_kimg,
+        perturbation_interval=sweep.grace or recipe.pretrain.every_kimg[1],
         custom_explore_fn=_explore(recipe),
         require_attrs=False,
     )

@@ -9,7 +9,7 @@ from flexpose_ray.config import Recipe
 from flexpose_ray.judging.metrics import frechet_distance, mmd2
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.pose.alpha import Alpha, to_uint8
 from flexpose_ray.pose.geometry import with_mirrored
 from flexpose_ray.pose.latents import latents
@@ -43,7 +43,7 @@ class Judge:
 
     def scores(self, generator: Generator, alpha: Alpha) -> dict[str, float]:
         """``fd`` and ``mmd2`` of the poses that ``generator`` draws."""
-        sampler = PoseSampler(generator, self.beta, alpha, device=next(generator.parameters()).device)
+        sampler = StyleGanSampler(generator, self.beta, alpha, device=next(generator.parameters()).device)
         poses_NJ2, _ = sampler.sample(self.seed, np.arange(self.count))
         return {"fd": frechet_distance(poses_NJ2, self.real_NJ2), "mmd2": mmd2(poses_NJ2, self.real_NJ2)}
 

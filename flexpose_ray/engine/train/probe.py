@@ -19,7 +19,7 @@ from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.trainer import gan_trainer
 from flexpose_ray.judging.metrics import mmd2
 from flexpose_ray.networks.beta import Beta
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.training.beta import beta_step
 from flexpose_ray.training.gan import GanTrainer
 
@@ -121,7 +121,7 @@ def _step_seconds(trainer: GanTrainer) -> float:
 def _evaluation_seconds(job: TrainingJob, trainer: GanTrainer) -> float:
     """Seconds of sampling and of MMD^2, which grows with the square of the poses."""
     samples, held_NJ2 = job.settings.eval_samples, job.held.keypoints_NJ2
-    sampler = PoseSampler(trainer.averaged, trainer.beta, trainer.alpha, device=trainer.device)
+    sampler = StyleGanSampler(trainer.averaged, trainer.beta, trainer.alpha, device=trainer.device)
     start = time.perf_counter()
     poses_NJ2, _ = sampler.sample(0, np.arange(SAMPLES))
     sampling = (time.perf_counter() - start) * samples / SAMPLES

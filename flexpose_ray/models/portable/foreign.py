@@ -27,7 +27,7 @@ from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.geometry import with_mirrored
 from flexpose_ray.pose.limits import PoseLimits
@@ -203,7 +203,7 @@ def _check(tensors: Tensors, parts: dict[str, nn.Module], path: str) -> None:
 
 def _figures(generator: Generator, beta: Beta, alpha: Alpha, poses_NJ2: np.ndarray) -> dict[str, float]:
     """beta's error on drawings of source poses, and the distance of samples from the source."""
-    sampler = PoseSampler(generator, beta, alpha)
+    sampler = StyleGanSampler(generator, beta, alpha)
     some_NJ2 = poses_NJ2[:: -(-len(poses_NJ2) // JUDGED)]
     read_NJ2, _ = sampler.read(alpha.draw(torch.as_tensor(some_NJ2)))
     samples_NJ2, _ = sampler.sample(0, np.arange(JUDGED))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from flexpose_ray.networks.beta import Beta
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 
 Read = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 BATCH = "N"  # the batch size in shapes
@@ -41,7 +41,7 @@ class Network:
 class Drawing(nn.Module):
     """Latents to images, through tau where the model is adapted."""
 
-    def __init__(self, sampler: PoseSampler):
+    def __init__(self, sampler: StyleGanSampler):
         super().__init__()
         self.generator, self.transfer, self._draw = sampler.generator, sampler.transfer, sampler.images
 
@@ -63,7 +63,7 @@ class Reading(nn.Module):
 class Sampling(nn.Module):
     """Latents, followed by the blend's numbers where the model has a blend, to keypoints and confidence."""
 
-    def __init__(self, drawing: Drawing, reading: Reading, sampler: PoseSampler):
+    def __init__(self, drawing: Drawing, reading: Reading, sampler: StyleGanSampler):
         super().__init__()
         self.drawing, self.reading = drawing, reading
         self._z_size, self._apply_blend = sampler.generator.z_size, sampler.apply_blend
@@ -72,7 +72,7 @@ class Sampling(nn.Module):
         return self._apply_blend(*self.reading(self.drawing(z[:, : self._z_size])), z)
 
 
-def networks(sampler: PoseSampler, read: Read) -> tuple[Network, Network, Network]:
+def networks(sampler: StyleGanSampler, read: Read) -> tuple[Network, Network, Network]:
     """Generator, beta and sampler of a model.
 
     Args:
