@@ -45,7 +45,7 @@ def render(store: Store, run: RunSpec, missing: list[ShardId], actors: int | Non
 
 
 def run_workers(
-    recipe: Recipe, store: Store, on_progress: Callable[[dict], None], resources: dict | None = None
+    recipe: Recipe, store: Store, on_progress: Callable[[dict], None], resources: dict | None, teacher: str | None
 ) -> None:
     """Like ``engine.train.launch.run_workers``, as the only worker."""
     context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
@@ -55,7 +55,8 @@ def run_workers(
         patch.setattr(ray.train, "report", lambda row: on_progress(row) if row else None)
         patch.setattr(ray, "wait", lambda waiting, timeout=None: ([], waiting))  # nobody asks to leave
         patch.setattr(worker, "get_device", lambda: torch.device("cpu"))
-        worker.train_worker({"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": 1, "stop": nobody})
+        given = {"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": 1}
+        worker.train_worker({**given, "stop": nobody, "teacher": teacher})
 
 
 @contextmanager

@@ -176,6 +176,7 @@ def test_a_run_that_trains_its_generator(capsys, monkeypatch, without_ray, tmp_p
         "source": "synthetic:cycling?count=400",
         "target": {"poses": "synthetic:rowing?count=300", "shots_per_label": 4},
         "pretrain": {
+            "kind": "stylegan", "teacher": "none",
             "alpha": {"size": 16}, "network": {"base": 64, "most": 16}, "beta": {"width": 4, "steps": 20, "batch": 8},
             "kimg": 0.2, "batch": 8, "report_kimg": 0.05, "eval_kimg": 0.1, "eval_samples": 64,
         },

@@ -66,7 +66,9 @@ class FlowConfig(Section):
 class PretrainConfig(Section):
     """Pretraining of g_s on the source poses: a flow, or a StyleGAN and its beta."""
 
-    kind: Kind = Field("flow", description="flow (poses, in minutes) or stylegan (skeleton images, in hours; the paper's)")
+    kind: Kind = Field(
+        "flow", description="flow (poses, in minutes) or stylegan (skeleton images, in hours; the paper's)"
+    )
     teacher: Literal["flow", "none"] = Field(
         "flow", description="of a StyleGAN: a flow, which is trained first, or none: adversarial training, the paper's"
     )
@@ -216,7 +218,9 @@ class GenerateConfig(Section):
 
     count: Count = 20_000
     seed: Seed = 0
-    shard_size: Count | None = Field(None, description="poses in a shard; by default 10,000 of a flow, 1,000 of a StyleGAN")
+    shard_size: Count | None = Field(
+        None, description="poses in a shard; by default 10,000 of a flow, 1,000 of a StyleGAN"
+    )
     batch: Count | None = Field(
         None, description="poses in a pass of the networks; by default 1,024 of a flow, 64 of a StyleGAN"
     )

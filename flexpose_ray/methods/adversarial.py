@@ -103,7 +103,9 @@ def train(
     """
     s, networks = settings, task.networks
     poses = RealPoses(task.guidance(s.mixup, s.seed))
-    discriminator = HalfFrozen(networks.need_discriminator("adversarial training"), s.frozen).train().requires_grad_(True)
+    discriminator = (
+        HalfFrozen(networks.need_discriminator("adversarial training"), s.frozen).train().requires_grad_(True)
+    )
     gan = GanSettings(s.batch, s.lr, s.r1_gamma, s.r1_every, s.ema_kimg, None, 0.0, seed=s.seed)
     trainer = ShotsTrainer(generator, discriminator, networks.alpha, poses, gan, Worker(device))
     run_steps(lambda step: trainer.step()["g_loss"], s.steps, on_step)

@@ -135,7 +135,9 @@ def stored_bytes(tensors: dict[str, torch.Tensor]) -> int:
     return len(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
-def drawn_by(generator: Generator | PoseFlow, task: AdaptationTask, device: str, transfer: Transfer | None = None) -> DrawPoses:
+def drawn_by(
+    generator: Generator | PoseFlow, task: AdaptationTask, device: str, transfer: Transfer | None = None
+) -> DrawPoses:
     """Draw poses by sampling ``generator``, through tau where there is one."""
     sampler = replace(task.networks, generator=generator).sampler(transfer, device=device)
     return lambda count, seed: sampler.sample(seed, np.arange(count))[0]

@@ -173,7 +173,9 @@ def _moments_loss(networks: Networks, sampler: StyleGanSampler, shots_NJ2: np.nd
     return loss
 
 
-def _energy_loss(sampler: StyleGanSampler, guidance_NJ2: np.ndarray, s: FlexPoseSettings, rng: np.random.Generator) -> Loss:
+def _energy_loss(
+    sampler: StyleGanSampler, guidance_NJ2: np.ndarray, s: FlexPoseSettings, rng: np.random.Generator
+) -> Loss:
     """Energy distance between a batch of samples and a batch of guidance poses."""
 
     def loss(step: int) -> torch.Tensor:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from flexpose_ray.errors import WeightsError
+from flexpose_ray.models.shipped import shipped_with_digest
 from flexpose_ray.models.shots import SHOTS
 from flexpose_ray.models.weights import Model, copy_weights, load_into, read_model, resolve, write_model
-from flexpose_ray.models.shipped import shipped_with_digest
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
@@ -36,9 +36,9 @@ class Pretrained(Networks):
         card: what a person wants to know, see :class:`Model`.
     """
 
-    limits: PoseLimits = field(kw_only=True)
-    digest: str = field(kw_only=True)
-    card: dict = field(kw_only=True)
+    limits: PoseLimits
+    digest: str
+    card: dict
 
 
 def save_generator(uri: str, networks: Networks, limits: PoseLimits, card: dict) -> str:
@@ -193,5 +193,6 @@ def _build(model: Model, uri: str) -> Pretrained:
     except KeyError as error:
         hint = "it is of an earlier version: pretrain again in a new folder"
         raise WeightsError(uri, f"{error.args[0]} is missing", hint) from error
-    networks = {"generator": parts.pop("flow", None) or parts.pop("generator"), "alpha": alpha, "source": source}
-    return Pretrained(**networks, **parts, limits=limits, digest=model.digest, card=model.card)
+    generator = parts.get("flow") or parts["generator"]
+    others = parts.get("discriminator"), parts.get("beta")
+    return Pretrained(generator, *others, alpha, source, limits, model.digest, model.card)

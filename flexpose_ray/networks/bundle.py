@@ -12,7 +12,7 @@ from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.pose_flow import PoseFlow
-from flexpose_ray.networks.sampler import FlowSampler, ModelFacts, PoseSampler, StyleGanSampler
+from flexpose_ray.networks.sampler import UNKNOWN, FlowSampler, ModelFacts, PoseSampler, StyleGanSampler
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.moments import Moments
@@ -26,17 +26,17 @@ class Networks:
 
     Attributes:
         generator: g_s: latents to skeleton images of source poses (StyleGAN), or to poses (flow).
+        discriminator: trained with a StyleGAN; None for a flow, and for a StyleGAN that a flow has taught alone.
+        beta: reads poses from a StyleGAN's images; None for a flow.
         alpha: how poses are drawn.
         source: mean and covariance of the poses that the generator was trained on.
-        beta: reads poses from a StyleGAN's images; None for a flow.
-        discriminator: trained with a StyleGAN; None for a flow, and for a StyleGAN that a flow has taught alone.
     """
 
     generator: Generator | PoseFlow
+    discriminator: Discriminator | None
+    beta: Beta | None
     alpha: Alpha
     source: Moments
-    beta: Beta | None = None
-    discriminator: Discriminator | None = None
 
     @property
     def kind(self) -> Kind:
@@ -47,7 +47,7 @@ class Networks:
         transfer: Transfer | None = None,
         batch: int | None = None,
         device: torch.device | str = "cpu",
-        facts: ModelFacts = ModelFacts(),
+        facts: ModelFacts = UNKNOWN,
     ) -> PoseSampler:
         """Sampler of the generator's kind; arguments as :class:`PoseSampler`."""
         if isinstance(self.generator, PoseFlow):

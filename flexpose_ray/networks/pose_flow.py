@@ -1,9 +1,9 @@
 """The generator of kind `flow`: normal numbers to poses, without images.
 
-A rectified flow (Liu et al., 2022; Lipman et al., 2022): a network v(x, t) learns the velocity x1 - x0 on straight lines
-from normal noise x0 to poses x1. Following v from 0 to 1 by Heun's method turns noise into a pose; a student learns
-where that leads and goes there in one step. Both work on the coordinates of the joints that are not means of others,
-each at the source's mean and spread.
+A rectified flow (Liu et al., 2022; Lipman et al., 2022): a network v(x, t) learns the velocity x1 - x0 on straight
+lines from normal noise x0 to poses x1. Following v from 0 to 1 by Heun's method turns noise into a pose; a student
+learns where that leads and goes there in one step. Both work on the coordinates of the joints that are not means of
+others, each at the source's mean and spread.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class PoseFlow(nn.Module):
 
 
 def joint_means(poses_NJ2: np.ndarray, skeleton: Skeleton) -> list[list[int]]:
-    """Find the joints that are the mean of a left joint and its mirror image in all poses, as necks and pelvises often are.
+    """Find the joints that are the mean of a left joint and its mirror image in all poses: often neck and pelvis.
 
     Returns:
         ``[joint, a, b]`` for each, by joint.

@@ -77,7 +77,10 @@ class Transfer(nn.Module):
 
     @staticmethod
     def for_generator(
-        generator: Generator | PoseFlow, layers: tuple[int, ...] | str, bias: bool = False, blend: dict[str, Any] | None = None
+        generator: Generator | PoseFlow,
+        layers: tuple[int, ...] | str,
+        bias: bool = False,
+        blend: dict[str, Any] | None = None,
     ) -> Transfer:
         return Transfer(generator.style_sizes, generator.w_size, layers, bias, blend)
 

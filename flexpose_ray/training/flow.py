@@ -119,7 +119,9 @@ class FlowTrainer:
     def _field_step(self) -> dict[str, float]:
         s = self.settings
         rng, n = _rng(s.seed, self.step_count), len(self.inner_edges) + 1
-        rows_N = np.searchsorted(self.inner_edges, rng.random(s.batch), side="right") + n * rng.integers(2, size=s.batch)
+        rows_N = np.searchsorted(self.inner_edges, rng.random(s.batch), side="right") + n * rng.integers(
+            2, size=s.batch
+        )
         x0_NZ = rng.standard_normal((s.batch, self.flow.z_size), np.float32)
         t_N1 = ((np.arange(s.batch) + rng.random(s.batch)) / s.batch).astype(np.float32)[:, None]  # one a stratum
         mine = self._share(s.batch)

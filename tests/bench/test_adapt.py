@@ -1,4 +1,4 @@
-"""How long one adaptation takes until its samples are as good as they get: 26 shots of Penn Action, `builtin:coco`.
+"""How long one adaptation takes until its samples are as good as they get: 26 shots of Penn Action.
 
 Seconds are those that processors worked, by the number of cores, so that a busy machine does not count; wall time is
 printed beside them. FD is noisy: another seed moves it by a tenth.
@@ -18,7 +18,7 @@ from flexpose_ray.engine.runtime.memory import keep_memory
 from flexpose_ray.judging.metrics import frechet_distance
 from flexpose_ray.methods.flexpose import FlexPoseSettings, adapt
 from flexpose_ray.models.generators import load_generator
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.sources.read import read_source
 
@@ -41,7 +41,7 @@ def test_seconds_until_near_the_final_fd(monkeypatch):
         pytest.skip("no FLEXPOSE_DATA: the folder with Penn Action's annotations")
     shots_NJ2, held_NJ2 = penn()
     assert len(shots_NJ2) == 26
-    base, made, curve = load_generator("builtin:coco"), [], []
+    base, made, curve = load_generator("builtin:coco-adversarial"), [], []
     for_generator = Transfer.for_generator
     monkeypatch.setattr(Transfer, "for_generator", lambda *args: made.append(for_generator(*args)) or made[-1])
     threads = torch.get_num_threads()
@@ -55,7 +55,7 @@ def test_seconds_until_near_the_final_fd(monkeypatch):
         nonlocal spent, since
         spent, since = spent + clock() - since, clock()
         if row["step"] % EVERY == 0:
-            sampler = PoseSampler(base.generator, base.beta, base.alpha, made[0].eval())
+            sampler = StyleGanSampler(base.generator, base.beta, base.alpha, made[0].eval())
             curve.append((row["step"], *spent, frechet_distance(sampler.sample(1, np.arange(POSES))[0], held_NJ2)))
             made[0].train().requires_grad_(True)
             since = clock()

@@ -27,7 +27,7 @@ def pipeline(out: str, actors: int, images: str | None) -> float:
 
     count = SHARDS * SIZE
     config = GenerateConfig(count=count, seed=0, shard_size=SIZE, images=images, actors=actors)
-    generate("builtin:coco", out, config, note)
+    generate("builtin:coco-adversarial", out, config, note)
     (start, first), (end, last) = seen[actors], seen[-1]  # the first event is the start, then every actor's first shard
     return (last - first) / (end - start)
 

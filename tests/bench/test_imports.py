@@ -42,7 +42,7 @@ def test_help():
 @pytest.mark.bench
 def test_show(ray_cluster, tmp_path):
     data = str(tmp_path / "data")
-    assert main(["generate", "--generator", "builtin:coco", "--count", "64", "--out", data]) == 0
+    assert main(["generate", "--generator", "builtin:coco-adversarial", "--count", "64", "--out", data]) == 0
     found = cpu_seconds(FLEXPOSE, "show", data)
     print(f"\nflexpose show: {found:.2f} s of CPU")
     assert found < SHOW_S

@@ -98,7 +98,7 @@ def plain_conv(weight_OIKK, bias_O, side, doubled=False):
 @torch.inference_mode()
 def test_folded_sampling_against_plain_convolutions_and_the_networks(monkeypatch):
     """What the fast convolutions gain, and the folded form as a whole; both define the bytes of data sets."""
-    sampler = load_sampler("builtin:coco")
+    sampler = load_sampler("builtin:coco-adversarial")
     generator, beta, z = sampler.generator, sampler.beta, torch.randn(64, sampler.generator.z_size)
     fast = FoldedGenerator(generator), FoldedBeta(beta, sampler.alpha.size)
     monkeypatch.setattr(folded, "fast_conv", plain_conv)
@@ -118,7 +118,7 @@ def test_folded_sampling_against_plain_convolutions_and_the_networks(monkeypatch
 @torch.inference_mode()
 def test_shares_of_sampling():
     """Where the time of a pose goes: medians over passes of one run."""
-    sampler, index_N = load_sampler("builtin:coco"), np.arange(512)
+    sampler, index_N = load_sampler("builtin:coco-adversarial"), np.arange(512)
     generator, beta = FoldedGenerator(sampler.generator), FoldedBeta(sampler.beta, sampler.alpha.size)
     gate = Gate(sampler.alpha, sampler.limits, None, GateSettings(), sampler.read)
     z_NZ = torch.as_tensor(latents(0, index_N, sampler.generator.z_size))

@@ -16,6 +16,7 @@ RECIPE = {
     "name": "tiny",
     "source": "synthetic:rowing?count=300",
     "pretrain": {
+        "kind": "stylegan", "teacher": "none",
         "alpha": {"size": 16}, "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 64, "most": 8},
         "beta": {"width": 4, "steps": 20, "batch": 16},
         "kimg": 1.6, "report_kimg": 0.08, "eval_kimg": 0.16, "pose_from_kimg": 0.1, "eval_samples": 64,

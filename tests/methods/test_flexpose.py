@@ -14,7 +14,7 @@ from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.latents import latents
 from flexpose_ray.pose.moments import moments
@@ -47,7 +47,7 @@ def parts(trained) -> Networks:
 
 
 def sampler(parts, transfer=None):
-    return PoseSampler(parts.generator, parts.beta, parts.alpha, transfer)
+    return StyleGanSampler(parts.generator, parts.beta, parts.alpha, transfer)
 
 
 @pytest.mark.parametrize(

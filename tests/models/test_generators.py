@@ -15,7 +15,7 @@ from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.limits import PoseLimits
@@ -71,7 +71,7 @@ def test_samples_of_a_stored_generator_are_those_of_the_networks(tmp_path):
     made = networks()
     sampler = load_sampler(str(tmp_path / "base"), batch=4)
     assert (sampler.digest, sampler.batch, sampler.transfer) == (digest, 4, None)
-    wanted = PoseSampler(made.generator, made.beta, made.alpha, batch=4).sample(5, INDICES)
+    wanted = StyleGanSampler(made.generator, made.beta, made.alpha, batch=4).sample(5, INDICES)
     np.testing.assert_array_equal(sampler.sample(5, INDICES)[0], wanted[0])
 
 
@@ -82,7 +82,7 @@ def test_an_adapted_model_is_tau_alone_and_samples_through_its_base(store: Store
     sampler = load_sampler(store.uri)
     assert sampler.digest == digest != base_digest
     made = networks()
-    wanted, _ = PoseSampler(made.generator, made.beta, made.alpha, transfer).sample(5, INDICES)
+    wanted, _ = StyleGanSampler(made.generator, made.beta, made.alpha, transfer).sample(5, INDICES)
     np.testing.assert_array_equal(sampler.sample(5, INDICES)[0], wanted)
     assert np.abs(load_sampler(str(tmp_path / "base")).sample(5, INDICES)[0] - wanted).max() > 1e-4
 

@@ -8,7 +8,7 @@ import torch
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.folded import FoldedBeta, FoldedGenerator
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.networks.transfer import Transfer
 
 
@@ -30,7 +30,7 @@ def moved(made, layers, bias):
 
 
 def plain(made, transfer, z):
-    return PoseSampler(made, Beta(width=4), None, transfer).images(z)
+    return StyleGanSampler(made, Beta(width=4), None, transfer).images(z)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

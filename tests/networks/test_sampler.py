@@ -7,7 +7,7 @@ import torch
 
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import PoseSampler
+from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.latents import latents
@@ -17,7 +17,7 @@ def sampler(batch=8, transfer=None, skeleton="body_15"):
     torch.manual_seed(0)
     alpha = Alpha(skeleton, size=16)
     beta = Beta(alpha.skeleton.n_joints, width=4)
-    return PoseSampler(Generator(16, base=64, most=16), beta, alpha, transfer, batch)
+    return StyleGanSampler(Generator(16, base=64, most=16), beta, alpha, transfer, batch)
 
 
 WHOLE = sampler().sample(3, np.arange(20))

@@ -79,7 +79,7 @@ def test_a_key_never_leaves_the_store(store: Store, key: str):
 @pytest.mark.parametrize(
     "uri",
     [
-        "", "gs://bucket/x", "https://host/bucket", "builtin:coco", "s3:bucket", "s3://", "s3:///x", "s3://b/x",
+        "", "gs://bucket/x", "https://host/bucket", "builtin:coco-adversarial", "s3:bucket", "s3://", "s3:///x", "s3://b/x",
         "s3://bucket/../x", "s3://bucket/x?endpoint_override=http://h", "s3://host:9000/bucket", "file://host/x",
     ],
 )  # fmt: skip

@@ -46,6 +46,20 @@ class ProgressLine:
         self.stream.flush()
 
 
+FIGURES = {  # of a report of pretraining: title and decimals
+    "d_loss": ("D", 3),
+    "g_loss": ("G", 3),
+    "r1": ("R1", 3),
+    "velocity": ("velocity error", 3),
+    "student_px": ("one step", 2),
+    "image": ("image error", 4),
+    "joint_px": ("joints", 2),
+    "field_fd": ("FD of the field", 4),
+    "fd": ("FD", 4),
+    "mmd2": ("MMD^2", 4),
+    "coverage": ("coverage", 3),
+}
+
 MESSAGES = {
     "done": "this run was finished before; nothing to do",
     "target": "{shots} shots; {held_out:,} held-out target poses",
@@ -81,14 +95,9 @@ def training_line(row: dict) -> str:
     """A report of pretraining as text."""
     if "beta_step" in row:
         return f"beta {row['beta_step']:,} of {row['beta_steps']:,} steps, error {row['beta_px']:.2f} px"
-    text = f"{row['kimg']:.1f} kimg, {row['kimg_s']:.3f} kimg/s, D {row['d_loss']:.3f}, G {row['g_loss']:.3f}"
-    if "r1" in row:
-        text += f", R1 {row['r1']:.3f}"
-    if "fd" in row:
-        text += f", FD {row['fd']:.4f}"
-    if "mmd2" in row:
-        text += f", MMD^2 {row['mmd2']:.4f}"
-    return f"{text}, {clock(row['eta_s'])} left"
+    parts = [f"{row['kimg']:,.1f} kimg", f"{row['kimg_s']:.3f} kimg/s"]
+    parts += [f"{title} {row[name]:.{digits}f}" for name, (title, digits) in FIGURES.items() if name in row]
+    return f"{', '.join(parts)}, {clock(row['eta_s'])} left"
 
 
 def clock(seconds: float) -> str:

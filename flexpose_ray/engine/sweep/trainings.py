@@ -43,7 +43,8 @@ def run_trainings(recipe: SweepRecipe, store: Store, on_row: Callable[[Row], Non
         slots = free_training_slots(recipe)
         save_recipe(store, recipe)
         population = sweep.scheduler == "pbt"
-        longest = max(values_of(recipe, "pretrain.kimg"))
+        flow = recipe.pretrain.kind == "flow"
+        longest = recipe.pretrain.goal_kimg if flow else max(values_of(recipe, "pretrain.kimg"))
         threads = worker_threads(recipe.pretrain, slots * _least_workers(recipe))
         inputs = TrainingInputs(recipe.model_dump(mode="json"), store.uri, threads)
         trials = Trials(

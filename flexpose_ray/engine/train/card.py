@@ -17,12 +17,14 @@ def generator_card(recipe: Recipe, history: list[dict], facts: dict) -> dict:
     last = history[-1]
     attributions = [source.attribution for source in recipe.sources if source.attribution]
     card = {
+        "kind": recipe.pretrain.kind,
         "command": f"flexpose pretrain {recipe.name}",
         "attribution": "; ".join(dict.fromkeys(attributions)) or None,
         "source": recipe.source_name,
         "kimg": last["kimg"],
         "fd": last["fd"],
         "mmd2": last["mmd2"],
+        **{name: last[name] for name in ("density", "coverage") if name in last},
         **facts,
         "settings": recipe.pretrain.model_dump(mode="json"),
         "history": [row for row in history if "fd" in row],
@@ -40,9 +42,13 @@ def card_text(model: Model, kimg: float) -> str:
         kimg: how far the run has trained.
     """
     card = model.card
+    beta = []
+    if "beta_error_px" in card:
+        beta = [("beta's error", f"{card['beta_error_px']:.2f} px of {model.config['alpha']['size']}")]
     rows = [
         ("FD to held-out poses", f"{card['fd']:.4f} (floor {card['fd_floor']:.4f})"),
         ("MMD^2 to held-out poses", _figure(card, "mmd2")),
+        ("coverage of held-out poses", f"{card['coverage']:.3f}" if "coverage" in card else "not measured"),
         ("trained", f"{kimg:g} kimg; this is the generator at {card['kimg']:g} kimg, the best by FD"),
         ("source", card["source"]),
         ("poses", f"{card['poses']:,}" if "poses" in card else "unknown"),
@@ -50,7 +56,7 @@ def card_text(model: Model, kimg: float) -> str:
             "attribution",
             card["attribution"] or "none given: name the owner of the data before you share it",
         ),
-        ("beta's error", f"{card['beta_error_px']:.2f} px of {model.config['alpha']['size']}"),
+        *beta,
         ("digest", model.digest),
         ("made by", f"`{card['command']}`"),
     ]

@@ -46,12 +46,17 @@ class TrainingJob:
     @cached_property
     def alpha(self) -> Alpha:
         """Draws the skeletons that the networks see."""
-        return Alpha(self.recipe.skeleton, **self.settings.alpha.model_dump())
+        return alpha_of(self.recipe)
 
     @cached_property
     def bf16(self) -> bool:
         """Whether to train in bfloat16."""
         return fast_bf16(self.device) if self.settings.bf16 == "auto" else self.settings.bf16
+
+
+def alpha_of(recipe: Recipe) -> Alpha:
+    """Draws the skeletons of a run."""
+    return Alpha(recipe.skeleton, **recipe.pretrain.alpha.model_dump())
 
 
 def split_source(recipe: Recipe, poses: PoseSet) -> tuple[PoseSet, PoseSet]:

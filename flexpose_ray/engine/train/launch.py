@@ -33,13 +33,16 @@ Progress = Callable[[dict], None]
 Resources = dict[str, float]  # CPU and GPU of a worker, perhaps fractions
 
 
-def run_workers(recipe: Recipe, store: Store, on_progress: Progress, resources: Resources | None = None) -> None:
+def run_workers(
+    recipe: Recipe, store: Store, on_progress: Progress, resources: Resources | None = None, teacher: str | None = None
+) -> None:
     """Train on the Ray that runs, until the run has ended.
 
     Args:
         store: the run's folder.
         on_progress: takes the rows of worker 0, on a thread of its own.
         resources: of a worker; :func:`default_resources` where None.
+        teacher: URI of the flow that teaches a StyleGAN; None where none does.
 
     Raises:
         FlexPoseError: why training cannot go on.
@@ -53,7 +56,8 @@ def run_workers(recipe: Recipe, store: Store, on_progress: Progress, resources: 
         # Ray Train wants a place for checkpoints; ours are in the run's folder, and say where to resume.
         with tempfile.TemporaryDirectory(prefix="flexpose-train-", ignore_cleanup_errors=True) as folder:
             monitor = WorkerMonitor(rows, recipe.pretrain)
-            _torch_trainer(recipe, store, resources or default_resources(), monitor, stop, folder).fit()
+            loop = _loop_config(recipe, store, stop, teacher)
+            _torch_trainer(recipe.pretrain, loop, resources or default_resources(), monitor, folder).fit()
     except ray.train.TrainingFailedError as error:
         raise training_error(error) from error
     except KeyboardInterrupt:
@@ -66,21 +70,22 @@ def run_workers(recipe: Recipe, store: Store, on_progress: Progress, resources: 
         rows.shutdown()
 
 
+def _loop_config(recipe: Recipe, store: Store, stop: StopSignal, teacher: str | None) -> dict:
+    """What :func:`train_worker` is given."""
+    threads = worker_threads(recipe.pretrain, recipe.pretrain.worker_range[1])
+    given = {"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": threads}
+    return {**given, "stop": stop.actor, "teacher": teacher}
+
+
 def _torch_trainer(
-    recipe: Recipe, store: Store, resources: Resources, monitor: WorkerMonitor, stop: StopSignal, folder: str
+    p: PretrainConfig, loop_config: dict, resources: Resources, monitor: WorkerMonitor, folder: str
 ) -> TorchTrainer:
-    p = recipe.pretrain
     least, most = p.worker_range
-    gpus, threads = resources.get("GPU", 0), worker_threads(p, most)
+    gpus = resources.get("GPU", 0)
     exclusive = gpus >= 1 or most == 1  # NCCL cannot have two workers on one GPU
     return TorchTrainer(
         train_worker,
-        train_loop_config={
-            "recipe": recipe.model_dump(mode="json"),
-            "run": store.uri,
-            "threads": threads,
-            "stop": stop.actor,
-        },
+        train_loop_config=loop_config,
         torch_config=TorchConfig(backend="nccl" if gpus and exclusive else "gloo", timeout_s=3600),
         scaling_config=ray.train.ScalingConfig(
             num_workers=most if least == most else (least, most),

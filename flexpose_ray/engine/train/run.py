@@ -1,4 +1,4 @@
-"""Pretraining under Ray Train: beta and g_s on the source poses, resumable after any kill.
+"""Pretraining under Ray Train: a flow, or a StyleGAN and its beta, on the source poses, resumable after any kill.
 
 This file is the driver's side: what a run reads, whether it can resume, what it writes. In a run's folder:
 
@@ -24,12 +24,12 @@ from flexpose_ray.engine.train.job import split_source
 from flexpose_ray.engine.train.launch import Progress, Resources, run_workers
 from flexpose_ray.engine.train.record import GENERATOR
 from flexpose_ray.engine.train.tracking import check_trackers
-from flexpose_ray.engine.train.trainer import build_networks
+from flexpose_ray.engine.train.trainer import build_flow, build_networks
 from flexpose_ray.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.models.weights import read_model
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.mixture import read_mixture
-from flexpose_ray.sources.pose_file import write_poses
+from flexpose_ray.sources.pose_file import read_poses, write_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 
@@ -39,7 +39,9 @@ DONE = "pretrain.json"
 def pretrain(
     recipe: Recipe, storage: str, on_progress: Progress = lambda row: None, resources: Resources | None = None
 ) -> dict:
-    """Train beta and the generator on the recipe's source; a second call resumes or returns at once.
+    """Train a generator on the recipe's source; a second call resumes or returns at once.
+
+    A StyleGAN that a flow teaches takes two runs: the flow's, in a folder of its own, then its own.
 
     Args:
         recipe: its ``source`` and ``pretrain`` apply.
@@ -58,7 +60,7 @@ def pretrain(
     store = open_store(storage).child(pretrain_key(recipe))
     if store.exists(DONE):
         done = json.loads(store.get(DONE))
-        if done["kimg"] >= recipe.pretrain.kimg:
+        if done["kimg"] >= recipe.pretrain.goal_kimg:
             return {
                 **done,
                 "run": store.uri,
@@ -69,8 +71,16 @@ def pretrain(
     if not store.exists("source.parquet"):
         write_poses(f"{store.uri}/source.parquet", _checked_source(recipe))
     with ray_session():
-        run_workers(recipe, store, on_progress, resources)
+        teacher = None
+        if recipe.pretrain.taught:
+            teacher = pretrain(teacher_recipe(recipe), storage, on_progress, resources)["generator"]
+        run_workers(recipe, store, on_progress, resources, teacher)
     return _finish(store)
+
+
+def teacher_recipe(recipe: Recipe) -> Recipe:
+    """The recipe of the flow that teaches the StyleGAN of ``recipe``."""
+    return recipe.model_copy(update={"pretrain": recipe.pretrain.model_copy(update={"kind": "flow"})})
 
 
 def _checked_source(recipe: Recipe) -> PoseSet:
@@ -125,13 +135,20 @@ def check_checkpoint(recipe: Recipe, store: Store) -> None:
     """
     last = last_checkpoint(store, pretrain_key(recipe))
     if last is not None:
-        with torch.device("meta"):
-            generator, discriminator = build_networks(recipe.pretrain)
-        networks = {"generator": generator, "discriminator": discriminator, "averaged": generator}
-        check_fits(last.tensors, networks, f"{store.uri}/checkpoints")
+        check_fits(last.tensors, _networks_of_checkpoint(recipe, store), f"{store.uri}/checkpoints")
     elif _had_checkpoint(store):
         way_out = "restore it, or move the run's folder away to start over"
         raise WeightsError(f"{store.uri}/checkpoints", "the run's last checkpoint is missing", way_out)
+
+
+def _networks_of_checkpoint(recipe: Recipe, store: Store) -> dict[str, torch.nn.Module]:
+    p = recipe.pretrain
+    if p.kind == "flow":
+        flow = build_flow(p, split_source(recipe, read_poses(f"{store.uri}/source.parquet"))[0])
+        return {"generator": flow, "averaged": flow}
+    with torch.device("meta"):
+        generator, discriminator = build_networks(p)
+    return {"generator": generator, "averaged": generator} | ({} if p.taught else {"discriminator": discriminator})
 
 
 def _had_checkpoint(store: Store) -> bool:

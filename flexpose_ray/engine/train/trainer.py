@@ -1,4 +1,4 @@
-"""The networks of a pretraining, their trainer, and how its workers exchange gradients.
+"""The networks of a pretraining, the trainer of their kind, and how its workers exchange gradients.
 
 The networks know nothing of workers: a batch is drawn by its step's number, every worker takes its share, and one
 all-reduce averages the gradients, so that the result does not depend on how many workers there are.
@@ -7,18 +7,54 @@ all-reduce averages the gradients, so that the result does not depend on how man
 from __future__ import annotations
 
 from functools import partial
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
 
-from flexpose_ray.config import PretrainConfig
-from flexpose_ray.engine.train.job import TrainingJob
+from flexpose_ray.config import PretrainConfig, Recipe
+from flexpose_ray.engine.train.job import TrainingJob, alpha_of
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.pose_flow import PoseFlow, joint_means
+from flexpose_ray.pose.geometry import with_mirrored
+from flexpose_ray.pose.moments import Moments
+from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.mixture import pose_weights
+from flexpose_ray.training.flow import FlowTrainer, PoseFlowSettings
 from flexpose_ray.training.gan import GanTrainer
 from flexpose_ray.training.settings import Completion, GanSettings, RealPoses, Worker
+
+
+class Trainer(Protocol):
+    """What all trainers have: steps, and states to resume from.
+
+    Attributes:
+        averaged: the moving average of the generator, which is judged and stored.
+        step_count: steps so far.
+        images_seen: images, or poses of a flow, trained on so far.
+        device, worker: where it trains.
+    """
+
+    averaged: torch.nn.Module
+    step_count: int
+    images_seen: int
+    device: torch.device
+    worker: Worker
+
+    def step(self) -> dict[str, float]:
+        """Train on one batch; returns this worker's losses."""
+
+    def finite(self) -> bool:
+        """Whether all weights are finite numbers."""
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        """All that training resumes from."""
+
+    def load_state(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
+        """Resume from :meth:`state`, bit for bit."""
 
 
 def build_networks(p: PretrainConfig) -> tuple[Generator, Discriminator]:
@@ -29,16 +65,46 @@ def build_networks(p: PretrainConfig) -> tuple[Generator, Discriminator]:
     return Generator(**{**network, **shared}), Discriminator(**shared)
 
 
+def build_flow(p: PretrainConfig, train: PoseSet) -> PoseFlow:
+    """The untrained flow of a run, the same on every worker; its scale is that of the poses and their mirror images."""
+    torch.manual_seed(p.seed)
+    f, skeleton = p.flow, train.skeleton
+    means = joint_means(train.keypoints_NJ2, skeleton)
+    flow = PoseFlow(skeleton.name, means, f.width, f.hidden, f.depth, f.student)
+    flow.fit_scale(with_mirrored(train.keypoints_NJ2, skeleton))
+    return flow
+
+
+def flow_trainer(job: TrainingJob) -> FlowTrainer:
+    """The trainer of a flow at its start."""
+    p, f = job.settings, job.settings.flow
+    same = {name: getattr(f, name) for name in PoseFlowSettings.__dataclass_fields__ if hasattr(f, name)}
+    settings = PoseFlowSettings(**same, bf16=job.bf16, seed=p.seed)
+    return FlowTrainer(build_flow(p, job.train), _real_poses(job), settings, _worker(job))
+
+
 def gan_trainer(job: TrainingJob, beta: Beta) -> GanTrainer:
-    """The trainer of a run at its start."""
-    p, world = job.settings, job.world
-    networks = build_networks(p)
+    """The trainer of an adversarial run at its start."""
+    p = job.settings
     same = {name: getattr(p, name) for name in GanSettings.__dataclass_fields__}
     settings = GanSettings(**{**same, "bf16": job.bf16})
-    exchange = dict(reduce=partial(average, world=world), gather=partial(gather, world=world)) if world > 1 else {}
+    return GanTrainer(*build_networks(p), job.alpha, _real_poses(job), settings, _worker(job), beta)
+
+
+def trained_networks(trainer: Trainer, recipe: Recipe, source: Moments, beta: Beta | None) -> Networks:
+    """What a run has trained so far, as adaptation takes it; the networks are the trainer's own."""
+    return Networks(trainer.averaged, getattr(trainer, "discriminator", None), beta, alpha_of(recipe), source)
+
+
+def _real_poses(job: TrainingJob) -> RealPoses:
     weights_N = pose_weights(job.train, [source.weight for source in job.recipe.sources])
-    worker = Worker(job.device, job.rank, world, **exchange)
-    return GanTrainer(*networks, job.alpha, RealPoses(job.train.keypoints_NJ2, weights_N), settings, worker, beta)
+    return RealPoses(job.train.keypoints_NJ2, weights_N)
+
+
+def _worker(job: TrainingJob) -> Worker:
+    world = job.world
+    exchange = dict(reduce=partial(average, world=world), gather=partial(gather, world=world)) if world > 1 else {}
+    return Worker(job.device, job.rank, world, **exchange)
 
 
 def average(tensors: list[torch.Tensor], world: int) -> Completion:

@@ -21,12 +21,11 @@ from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.judge import Judge
 from flexpose_ray.engine.train.record import Record
 from flexpose_ray.engine.train.stop import StopListener
-from flexpose_ray.engine.train.trainer import gan_trainer
+from flexpose_ray.engine.train.trainer import Trainer, flow_trainer, gan_trainer
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.gan import GanTrainer
 
 STOPPED = "stopped"  # in the last report of a worker that was asked to stop, after its checkpoint
 PATIENCE_S = 600.0  # for a storage server that is away: to start workers anew takes no less
@@ -37,7 +36,7 @@ def train_worker(config: dict) -> None:
 
     Args:
         config: ``recipe`` (as JSON), ``run`` (URI of its folder), ``threads`` (torch threads on a CPU), ``stop`` (actor
-            of a :class:`StopSignal`).
+            of a :class:`StopSignal`), ``teacher`` (URI of the flow that teaches a StyleGAN, or None).
     """
     recipe, store = Recipe.model_validate(config["recipe"]), open_store(config["run"], PATIENCE_S)
     device, context = get_device(), ray.train.get_context()
@@ -45,13 +44,18 @@ def train_worker(config: dict) -> None:
     with memory_errors_explained(recipe.pretrain, device):
         poses = read_poses(f"{store.uri}/source.parquet")
         job = TrainingJob.of(recipe, poses, device, context.get_world_rank(), context.get_world_size())
-        beta, beta_card = _shared_beta(job, store)
-        trainer = gan_trainer(job, beta)
+        beta, facts, teacher_uri = None, {"poses": len(job.train)}, config["teacher"]
+        if recipe.pretrain.kind == "flow":
+            trainer = flow_trainer(job)
+        else:
+            beta, beta_card = _shared_beta(job, store)
+            facts |= beta_card
+            trainer = gan_trainer(job, beta)
         history = _resume(trainer, store, recipe)
         record = None
         if job.rank == 0:
-            facts = {**beta_card, "poses": len(job.train)}
-            record = Record(recipe, store, trainer, Judge(beta, job.train, job.held, recipe), history, facts)
+            judge = Judge(job.train, job.held, recipe)
+            record = Record(recipe, store, trainer, judge, history, facts, beta)
         _train(trainer, recipe, record, StopListener(config["stop"], job))
 
 
@@ -70,7 +74,7 @@ def _shared_beta(job: TrainingJob, store: Store) -> tuple[Beta, dict]:
     return (beta, card) if job.rank == 0 else trained_beta(job, store, ray.train.report)  # reads what was written
 
 
-def _resume(trainer: GanTrainer, store: Store, recipe: Recipe) -> list[dict[str, float]]:
+def _resume(trainer: Trainer, store: Store, recipe: Recipe) -> list[dict[str, float]]:
     """Load the run's last checkpoint, where there is one, and return its history."""
     last = last_checkpoint(store, pretrain_key(recipe))
     if last is None:
@@ -79,7 +83,7 @@ def _resume(trainer: GanTrainer, store: Store, recipe: Recipe) -> list[dict[str,
     return last.history
 
 
-def _train(trainer: GanTrainer, recipe: Recipe, record: Record | None, stop: StopListener) -> None:
+def _train(trainer: Trainer, recipe: Recipe, record: Record | None, stop: StopListener) -> None:
     """Step by step to the end, or to the step after which all workers stop.
 
     Args:
@@ -93,7 +97,7 @@ def _train(trainer: GanTrainer, recipe: Recipe, record: Record | None, stop: Sto
         meter.add(losses)
         stops = stop.requested(step)
         if stops or schedule.reports_at(step):
-            row = meter.row(recipe.pretrain.kimg)
+            row = meter.row(recipe.pretrain.goal_kimg)
             if record is not None:
                 KIMG.record(row["kimg"], run=recipe.name)
                 KIMG_RATE.record(row["kimg_s"], run=recipe.name)
@@ -122,8 +126,9 @@ class Schedule:
 
     @staticmethod
     def of(p: PretrainConfig) -> Schedule:
-        report_every, evaluate_every = (max(1, round(k * 1000 / p.batch)) for k in (p.report_kimg, p.eval_kimg))
-        return Schedule(report_every, evaluate_every, -(-round(p.kimg * 1000) // p.batch))
+        last = p.flow.steps + p.flow.student_steps if p.kind == "flow" else -(-round(p.kimg * 1000) // p.batch)
+        report_every, evaluate_every = (max(1, round(kimg / p.goal_kimg * last)) for kimg in p.every_kimg)
+        return Schedule(report_every, evaluate_every, last)
 
     def evaluates_at(self, step: int) -> bool:
         return step % self.evaluate_every == 0 or step == self.last
@@ -135,7 +140,7 @@ class Schedule:
 class Meter:
     """Averages of the losses, over all workers, and the speed since the last report."""
 
-    def __init__(self, trainer: GanTrainer):
+    def __init__(self, trainer: Trainer):
         self.trainer = trainer
         self.restart()
 

@@ -31,6 +31,7 @@ from flexpose_ray.storage.open import open_store
 from tests.engine.sweep.sweeps import small_sweep
 
 PRETRAIN = {
+    "kind": "stylegan", "teacher": "none",
     "alpha": {"size": 16}, "network": {"base": 64, "most": 16}, "beta": {"width": 4, "steps": 20, "batch": 16},
     "batch": 8, "kimg": 0.064, "eval_kimg": 0.032, "report_kimg": 0.032, "eval_samples": 64, "augment_target": None,
     "pose_weight": 0, "track": [],

@@ -10,6 +10,7 @@ from flexpose_ray.networks.generator import Generator
 
 def recipe(**changes) -> Recipe:
     pretrain = {
+        "kind": "stylegan", "teacher": "none",
         "alpha": {"size": 32}, "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 128, "most": 8},
         "beta": {"width": 4, "steps": 20, "batch": 16},
         "kimg": 100, "eval_kimg": 25, "eval_samples": 64, "batch": 16, "bf16": False, "threads": 1,

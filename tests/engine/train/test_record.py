@@ -19,6 +19,7 @@ from flexpose_ray.sources.formats.synthetic import sample_synthetic
 from flexpose_ray.storage.open import open_store
 
 PRETRAIN = {
+    "kind": "stylegan", "teacher": "none",
     "alpha": {"size": 16}, "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 64, "most": 8},
     "batch": 8, "bf16": False, "eval_samples": 64, "track": [], "pose_weight": 0,
 }  # fmt: skip
@@ -29,8 +30,8 @@ RECIPE = parse(Recipe, {"name": "tiny", "source": "synthetic:rowing", "pretrain"
 def record(tmp_path) -> Record:
     job, beta = TrainingJob.of(RECIPE, sample_synthetic("rowing?count=200"), torch.device("cpu")), Beta(width=4)
     facts = {"beta_error_px": 0.5, "poses": len(job.train)}
-    judge = Judge(beta, job.train, job.held, RECIPE)
-    return Record(RECIPE, open_store(tmp_path), gan_trainer(job, beta), judge, [], facts)
+    judge = Judge(job.train, job.held, RECIPE)
+    return Record(RECIPE, open_store(tmp_path), gan_trainer(job, beta), judge, [], facts, beta)
 
 
 def train(record: Record, evaluates: bool) -> dict:

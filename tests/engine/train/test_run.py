@@ -24,6 +24,7 @@ from flexpose_ray.storage.open import open_store
 from tests import here
 
 PRETRAIN = {
+    "kind": "stylegan", "teacher": "none",
     "alpha": {"size": 16},
     "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 64, "most": 8},
     "beta": {"width": 4, "steps": 20, "batch": 16},
@@ -256,6 +257,6 @@ def test_bad_sources_are_refused_before_anything_is_written(tmp_path, source, er
 
 @pytest.mark.usefixtures("_no_ray")
 def test_without_a_source_there_is_nothing_to_train_on(tmp_path):
-    no_source = parse(Recipe, {"name": "tiny", "generator": "builtin:coco"}, "test")
+    no_source = parse(Recipe, {"name": "tiny", "generator": "builtin:coco-adversarial"}, "test")
     with pytest.raises(ConfigError, match="no source to pretrain on"):
         pretrain(no_source, str(tmp_path))

@@ -59,6 +59,7 @@ def _one_thread():
 
 def recipe(skeleton: str, size: int, channels: int) -> Recipe:
     pretrain = {
+        "kind": "stylegan", "teacher": "none",
         "alpha": {"size": size, "channels": channels},
         "network": {"z_size": 16, "w_size": 16, "depth": 2, "base": 256, "most": 8},
         "batch": 4, "bf16": False, "pose_from_kimg": 0, "eval_samples": 64,
@@ -82,6 +83,7 @@ def test_a_step_runs_for_bodies_and_faces_of_every_size_and_colour(skeleton, siz
     assert all(math.isfinite(value) for value in losses.values())
     assert trainer.finite()
     if size == 32:
-        judge = Judge(beta, job.train, job.held, r)
-        assert all(math.isfinite(v) for v in judge.scores(trainer.averaged, job.alpha).values())
-        assert judge.grid(trainer.averaged).shape == (6 * size, 12 * size, 3)
+        judge = Judge(job.train, job.held, r)
+        networks = engine.trained_networks(trainer, r, judge.source, beta)
+        assert all(math.isfinite(v) for v in judge.scores(networks.sampler()).values())
+        assert judge.grid(networks).shape == (6 * size, 12 * size, 3)

@@ -15,7 +15,7 @@ from flexpose_ray.engine.train.worker import Schedule
     ],
 )
 def test_a_schedule_evaluates_the_last_step_and_reports_all_that_is_evaluated(changes, reported, evaluated):
-    pretrain = PretrainConfig.model_validate({"kimg": 0.1, "batch": 8, **changes})
+    pretrain = PretrainConfig.model_validate({"kind": "stylegan", "kimg": 0.1, "batch": 8, **changes})
     schedule = Schedule.of(pretrain)
     steps = range(1, schedule.last + 1)
     assert [step for step in steps if schedule.evaluates_at(step)] == evaluated
