@@ -1,7 +1,7 @@
 """Training of a generator by a flow: plain regression on latents and drawings of the poses that the flow gives them.
 
-A discriminator sees a few tens of thousands of poses; a flow gives pairs without end, and says which latent is to become
-which pose. So nothing is left out, and there is nothing to balance.
+A discriminator sees a few tens of thousands of poses; a flow gives pairs without end, and says which latent is to
+become which pose. So nothing is left out, and there is nothing to balance.
 """
 
 from __future__ import annotations
