@@ -34,6 +34,10 @@ class NetworkConfig(Section):
     depth: Count = 4
     base: Count = 1024
     most: Count = 128
+    shift: bool = Field(False, description="let styles shift features too, as in the paper, not only scale them")
+    pose_mapping: tuple[Count, Count, Count] = Field(
+        (256, 512, 3), description="width, hidden and depth of the mapping where a flow teaches"
+    )
 
 
 class BetaConfig(Section):
@@ -86,6 +90,11 @@ class PretrainConfig(Section):
     augment_target: float | None = Field(0.6, ge=0, le=1)
     pose_weight: float = Field(15.0, ge=0, description="weight of the energy distance between poses, read by beta")
     pose_from_kimg: float = Field(80, ge=0, description="kimg from which that weight applies")
+    style_mixing: float = Field(
+        0, ge=0, le=1, description="share of generated images with styles of two latents (StyleGAN, 2018)"
+    )
+    path_length: float = Field(0, ge=0, description="weight of the penalty on path lengths (StyleGAN2 has 2)")
+    path_every: Count = Field(8, description="steps from one such penalty to the next")
     bf16: bool | Literal["auto"] = "auto"
     held_out: float = Field(0.1, gt=0, lt=1, description="share of the source's groups held out for FD")
     report_kimg: float | None = Field(
@@ -146,6 +155,9 @@ class AdaptConfig(Section):
     """Adaptation of g_s to the shots: what tau holds and how it is trained (paper section 3.3)."""
 
     layers: Layers = Field("none", description="style layers with a U_l, or all; or w, one U before them all; or none")
+    counting: Literal["stylegan2", "stylegan"] = Field(
+        "stylegan2", description="how layers are counted; layer 3 of StyleGAN (2018) is our layer 2"
+    )
     bias: bool = True
     loss: Literal["moments", "energy", "perceptual"] = "moments"
     pairing: Literal["random", "nearest", "transport"] = "transport"

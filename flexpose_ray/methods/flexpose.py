@@ -24,7 +24,7 @@ from flexpose_ray.methods.pairs import pairs_loss
 from flexpose_ray.methods.target_moments import shrink_of, shrunk_moments, transport_map
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.sampler import StyleGanSampler
-from flexpose_ray.networks.transfer import NONE, Transfer, layer_set
+from flexpose_ray.networks.transfer import NONE, STYLEGAN2, Transfer, layer_set
 from flexpose_ray.pose.latents import latents
 from flexpose_ray.pose.moments import moments
 from flexpose_ray.training.loop import OnStep, minimise
@@ -44,6 +44,8 @@ class FlexPoseSettings:
 
     Attributes:
         layers: style layers l with a U_l, from 1, or "all"; or "w", one U before them; or "none": a blend alone.
+        counting: of the numbers in ``layers``: "stylegan2", or "stylegan", whose layer 3 is our layer 2; see
+            :func:`layer_set`. The paper, which builds on StyleGAN (2018), does not say how it counts.
         bias: add a shift to each U.
         loss: "moments" (to a mean and covariance between the shots' and the source's), "energy" (energy distance to
             the guidance set) or "perceptual" (paper eq. 5).
@@ -61,6 +63,7 @@ class FlexPoseSettings:
     """
 
     layers: tuple[int, ...] | str = NONE
+    counting: str = STYLEGAN2
     bias: bool = True
     loss: str = "moments"
     pairing: str = "transport"
@@ -107,7 +110,7 @@ def adapt(
     if s.layers == NONE and not s.blend:
         raise ConfigError("layers", "neither layers nor a blend, so there is nothing to adapt", "set blend=true")
     generator = networks.generator
-    transfer = Transfer.for_generator(generator, layer_set(s.layers, generator.n_layers), s.bias)
+    transfer = Transfer.for_generator(generator, layer_set(s.layers, generator.n_layers, s.counting), s.bias)
     sampler = networks.sampler(transfer, device=device)
     if networks.discriminator is not None:
         networks.discriminator.to(sampler.device).eval().requires_grad_(False)

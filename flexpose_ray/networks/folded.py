@@ -8,6 +8,8 @@ its operations. Training and adaptation run the networks themselves: with folded
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -16,8 +18,9 @@ from torch import nn
 
 from flexpose_ray.networks.beta import Beta, read_heatmaps
 from flexpose_ray.networks.fastconv import Conv, doubling, fast_conv
-from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.generator import Generator, Mapping
 from flexpose_ray.networks.ops import LRELU_GAIN, Linear, lrelu, upsample
+from flexpose_ray.networks.pose_mapping import PoseMapping
 from flexpose_ray.networks.transfer import Transfer, W
 
 CHUNK = 32  # images that pass through the layers together; more would evict each other's maps from a core's cache
@@ -36,8 +39,9 @@ class FoldedGenerator:
 
     @torch.no_grad()
     def __init__(self, generator: Generator, transfer: Transfer | None = None):
-        self.mapping = [_affine(layer) for layer in generator.mapping.layers]
+        self.mapping = _mapping(generator.mapping)
         self.styles = _styles(generator, transfer)
+        self.shifted = generator.config.get("shift", False)
         weights = [conv.weight * conv.scale for conv in generator.convs]
         self.energies_IO = [weight.square().sum((2, 3)).T.contiguous() for weight in weights]
         self.inputs, self.outputs = zip(*(e.shape for e in self.energies_IO), strict=True)
@@ -59,17 +63,16 @@ class FoldedGenerator:
 
     def modulation(self, z_NZ: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Factors on the input and shifts of the output of every layer, and factors on the output layers' inputs."""
-        w = z_NZ * torch.rsqrt(z_NZ.square().mean(1, keepdim=True) + 1e-8)
-        for weight, bias in self.mapping:
-            w = lrelu(torch.addmm(bias, w, weight))
         weight, bias = self.styles
-        scale_NC, colors_NC = torch.addmm(bias, w, weight).split([sum(self.inputs), sum(self.outputs[::2])], 1)
+        sizes = [sum(self.inputs), sum(self.outputs) if self.shifted else 0, sum(self.outputs[::2])]
+        scale_NC, shift_NC, colors_NC = torch.addmm(bias, self.mapping(z_NZ), weight).split(sizes, 1)
         squares = scale_NC.square().split(self.inputs, 1)
         norm_NC = torch.cat([s @ e for s, e in zip(squares, self.energies_IO, strict=True)], 1).add_(1e-8).sqrt_()
         factor_NC = LRELU_GAIN / norm_NC
         scale_NC[:, self.inputs[0] :] *= factor_NC[:, : -self.outputs[-1]]
         colors_NC *= torch.cat(factor_NC.split(self.outputs, 1)[::2], 1)
-        return scale_NC, norm_NC * self.bias_C, colors_NC
+        bias_NC = self.bias_C + shift_NC if self.shifted else self.bias_C
+        return scale_NC, norm_NC * bias_NC, colors_NC
 
     def synthesis(self, scale_NC: torch.Tensor, shift_NC: torch.Tensor, colors_NC: torch.Tensor) -> torch.Tensor:
         """Images (N, C, H, W) from the results of :meth:`modulation`."""
@@ -104,19 +107,42 @@ def _affine(layer: Linear) -> tuple[torch.Tensor, torch.Tensor]:
     return (layer.weight * layer.weight_scale).T.contiguous(), layer.bias * layer.bias_scale
 
 
+def _mapping(mapping: Mapping | PoseMapping) -> Callable[[torch.Tensor], torch.Tensor]:
+    """f with the weights that it has now: latents to w."""
+    if isinstance(mapping, PoseMapping):
+        return copy.deepcopy(mapping)
+    layers = [_affine(layer) for layer in mapping.layers]
+
+    def f(z_NZ: torch.Tensor) -> torch.Tensor:
+        w = z_NZ * torch.rsqrt(z_NZ.square().mean(1, keepdim=True) + 1e-8)
+        for weight, bias in layers:
+            w = lrelu(torch.addmm(bias, w, weight))
+        return w
+
+    return f
+
+
 def _styles(generator: Generator, transfer: Transfer | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """One matrix (inputs, outputs) and bias for tau(A(w)) of the style layers and A(w) of the output layers."""
+    """One matrix (inputs, outputs) and bias for tau(A(w)): all layers' scales, then all their shifts where they have
+    them, and A(w) of the output layers."""
     maps = transfer.maps if transfer else {}
     affines = [_affine(layer) for layer in (*generator.affines, *generator.output_affines)]
     for layer in range(generator.n_layers):
         if (name := str(layer + 1)) in maps:
             weight, bias = affines[layer]
             affines[layer] = weight @ maps[name].weight.T, maps[name](bias)
-    weight, bias = (torch.cat(parts, -1) for parts in zip(*affines, strict=True))
+    cuts = [conv.weight.shape[1] for conv in (*generator.convs, *generator.outputs)]
+    weight, bias = (_scales_first(parts, cuts, generator.n_layers) for parts in zip(*affines, strict=True))
     if W in maps:
         shift = 0 if maps[W].bias is None else maps[W].bias @ weight
         weight, bias = maps[W].weight.T @ weight, bias + shift
     return weight, bias
+
+
+def _scales_first(parts: tuple[torch.Tensor, ...], cuts: list[int], layers: int) -> torch.Tensor:
+    """Columns of the affines in the order: scales of the style layers, their shifts, all of the output layers."""
+    scales, shifts = zip(*(part.tensor_split([cut], -1) for part, cut in zip(parts, cuts, strict=True)), strict=True)
+    return torch.cat([*scales[:layers], *shifts[:layers], *scales[layers:]], -1)
 
 
 class FoldedBeta:

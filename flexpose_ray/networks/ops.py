@@ -55,6 +55,8 @@ class Conv(nn.Module):
 class StyledConv(nn.Module):
     """Convolution whose input channels are scaled by a style and whose output is normalised to unit variance.
 
+    A style code of ``n_in + n_out`` numbers also shifts the output: the last ``n_out`` are added to the bias.
+
     Args:
         gain: factor on the output, bias included.
         demodulate: divide every output channel by the norm of its modulated weights.
@@ -71,8 +73,11 @@ class StyledConv(nn.Module):
 
     def forward(self, x_NCHW: torch.Tensor, style_NC: torch.Tensor) -> torch.Tensor:
         weight = self.weight * self.scale
+        style_NC, shift_NO = style_NC.tensor_split([self.weight.shape[1]], 1)
         y = F.conv2d(x_NCHW * style_NC[:, :, None, None].to(x_NCHW.dtype), weight, padding=self.padding)
         bias_C11 = (self.bias * self.gain)[:, None, None].to(y.dtype)
+        if shift_NO.shape[1]:
+            bias_C11 = bias_C11 + (shift_NO * self.gain)[:, :, None, None].to(y.dtype)
         if not self.demodulate:
             return y + bias_C11
         energy_NO = style_NC.float().square() @ weight.float().square().sum((2, 3)).T

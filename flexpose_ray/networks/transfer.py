@@ -15,14 +15,27 @@ from flexpose_ray.networks.pose_flow import PoseFlow
 
 W = "w"  # layer set: one map on w
 NONE = "none"  # layer set: no map, the generator stays as it is
+STYLEGAN2 = "stylegan2"
+COUNTINGS = {STYLEGAN2: 0, "stylegan": 1}  # style layers before the first convolution's
 
 
-def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple[int, ...] | str:
-    """Sorted layer numbers, with ``"all"`` spelled out; ``"w"`` and ``"none"`` as they are.
+def layer_set(
+    layers: str | tuple[int, ...] | list[int], n_layers: int, counting: str = STYLEGAN2
+) -> tuple[int, ...] | str:
+    """Sorted layer numbers in our counting, with ``"all"`` spelled out; ``"w"`` and ``"none"`` as they are.
+
+    Args:
+        layers: numbers, or one of these words.
+        n_layers: style layers of the generator.
+        counting: of the numbers in ``layers``. "stylegan2" is ours: a layer is a convolution, 1 that of 4 x 4, 3
+            the second of 8 x 8. "stylegan" is that of 2018: its layer 1 styles the constant before the first convolution,
+            so that 2 is the convolution of 4 x 4, and 3 the first of 8 x 8; the constant has no style here.
 
     Raises:
-        ConfigError: no layer, a layer outside 1 to ``n_layers``, an unknown word, or any layer of a flow (0 layers).
+        ConfigError: no layer, one that there is not, an unknown word or counting, or any layer of a flow (0 layers).
     """
+    if counting not in COUNTINGS:
+        raise ConfigError("counting", f"unknown counting {counting!r}", f"choose one of {', '.join(COUNTINGS)}")
     if layers == NONE:
         return layers
     if not n_layers:
@@ -31,11 +44,13 @@ def layer_set(layers: str | tuple[int, ...] | list[int], n_layers: int) -> tuple
         return layers
     if layers == "all":
         return tuple(range(1, n_layers + 1))
-    known = range(1, n_layers + 1)
+    before = COUNTINGS[counting]
+    known = range(1 + before, n_layers + 1 + before)
     if not layers or isinstance(layers, str) or any(layer not in known for layer in layers):
         shown = layers if isinstance(layers, str) else list(layers)
-        raise ConfigError("layers", f"{shown!r} is out of range", f"this generator has style layers 1 to {n_layers}")
-    return tuple(sorted(set(layers)))
+        hint = f"this generator has style layers {known[0]} to {known[-1]}" + " in that counting" * before
+        raise ConfigError("layers", f"{shown!r} is out of range", hint)
+    return tuple(sorted({layer - before for layer in layers}))
 
 
 class Transfer(nn.Module):

@@ -16,6 +16,7 @@ from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.geometry import mirrored
 from flexpose_ray.training.draw import Draw, augment
 from flexpose_ray.training.losses import energy_pull
+from flexpose_ray.training.regularisers import Mixing, PathLengths, path_noise
 from flexpose_ray.training.settings import SINGLE, Completion, GanSettings, RealPoses, Worker
 from flexpose_ray.training.states import load_moments, named_moments
 
@@ -53,8 +54,10 @@ class GanTrainer:
         self.poses_NJ2 = torch.as_tensor(poses.keypoints_NJ2, device=self.device)
         self.flip_J = torch.as_tensor(alpha.skeleton.flip, device=self.device)
         lazy = settings.r1_every / (settings.r1_every + 1)  # R1 adds a discriminator step every r1_every
-        self.g_optimizer = _adam(self.generator.parameters(), settings.lr, 1.0)
+        g_lazy = settings.path_every / (settings.path_every + 1) if settings.path_length else 1.0
+        self.g_optimizer = _adam(self.generator.parameters(), settings.lr, g_lazy)
         self.d_optimizer = _adam(self.discriminator.parameters(), settings.lr, lazy)
+        self.paths = PathLengths(worker.gather)
         self.step_count = 0
         self.strength = 0.0  # of augmentation
         self._ahead: tuple[int, tuple[Draw, torch.Tensor]] | None = None  # a step's number and its prepared inputs
@@ -74,7 +77,7 @@ class GanTrainer:
 
         Returns:
             Of this worker's share: ``g_loss``, ``d_loss``, ``real`` and ``fake`` (mean logits), ``r1`` (every
-            ``r1_every`` steps), ``pose`` and ``augment`` (strength) where these are on.
+            ``r1_every`` steps); where these are on ``pose``, ``path`` (every ``path_every``), ``augment`` (strength).
         """
         ahead, self._ahead = self._ahead, None
         draw, real = ahead[1] if ahead and ahead[0] == self.step_count else self._drawn(self.step_count)
@@ -97,7 +100,8 @@ class GanTrainer:
             tensors |= {f"{name}.{k}": v for k, v in network.state_dict().items()}
         for name, optimizer in self._optimizers().items():
             tensors |= named_moments(name, optimizer)
-        return tensors, {"step": self.step_count, "strength": self.strength}
+        numbers = {"step": self.step_count, "strength": self.strength}
+        return tensors, numbers | ({"path_mean": self.paths.mean} if self.settings.path_length else {})
 
     def load_state(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
         """Resume from :meth:`state`, bit for bit."""
@@ -107,6 +111,7 @@ class GanTrainer:
         for name, optimizer in self._optimizers().items():
             load_moments(name, optimizer, tensors)
         self.step_count, self.strength = int(numbers["step"]), float(numbers["strength"])
+        self.paths.mean = float(numbers.get("path_mean", 0.0))
 
     def _networks(self) -> dict[str, torch.nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "averaged": self.averaged}
@@ -129,7 +134,7 @@ class GanTrainer:
         real = augment(real, augments[0], self.strength)
         with self._autocast():
             with torch.no_grad():
-                fake = self.generator(torch.as_tensor(draw.z2_NZ, device=self.device))
+                _, fake = self._generated(draw.z2_NZ, 1)
             fake = augment(fake, augments[1], self.strength)
             real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
         loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
@@ -161,8 +166,7 @@ class GanTrainer:
     def _generator_step(self, draw: Draw, augments: torch.Tensor, end_discriminator: Completion) -> dict[str, float]:
         s = self.settings
         with self._autocast():
-            w = self.generator.mapping(torch.as_tensor(draw.z_NZ, device=self.device))
-            fake = self.generator.synthesis(self.generator.styles(w), w)
+            w, fake = self._generated(draw.z_NZ, 0)
         end_discriminator()  # its gradients were exchanged meanwhile
         self.discriminator.requires_grad_(False)
         with self._autocast():
@@ -180,7 +184,33 @@ class GanTrainer:
         self._ahead = self.step_count + 1, self._drawn(self.step_count + 1)
         finish()
         self.generator.mapping.w_mean.lerp_(w_mean, 0.005)
+        if s.path_length and self.step_count % s.path_every == 0:
+            report["path"] = self._path_step(draw)
         return report
+
+    def _generated(self, z_NZ: np.ndarray, part: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """w of this worker's latents, and images, mixed where the settings say; ``part`` as of :class:`Mixing`."""
+        s, generator = self.settings, self.generator
+        w_ND = generator.mapping(torch.as_tensor(z_NZ, device=self.device))
+        if not s.style_mixing:
+            return w_ND, generator.synthesis(generator.styles(w_ND), w_ND)
+        mixing = Mixing.of_step(s.seed, self.step_count, part, s.batch, generator, s.style_mixing)
+        return w_ND, mixing.share(self._mine, self.device).images(generator, w_ND)
+
+    @property
+    def _mine(self) -> slice:
+        """This worker's rows of a batch."""
+        n = self.settings.batch // self.worker.world
+        return slice(self.worker.rank * n, (self.worker.rank + 1) * n)
+
+    def _path_step(self, draw: Draw) -> float:
+        """The lazy penalty on path lengths as a step of its own, in float32, of every second image."""
+        s = self.settings
+        z_NZ = torch.as_tensor(draw.z_NZ[::2], device=self.device)
+        noise = path_noise(s.seed, self.step_count, s.batch, self.generator)[self._mine][::2].to(self.device)
+        penalty = self.paths.penalty(self.generator, z_NZ, noise)
+        self._update(penalty * (s.path_length * s.path_every), self.generator, self.g_optimizer)()
+        return penalty.item()
 
     def _update(
         self, loss: torch.Tensor, network: torch.nn.Module, optimizer: torch.optim.Optimizer, *means: torch.Tensor

@@ -28,7 +28,10 @@ class GanSettings:
         pose_weight: weight of the energy distance between the poses that beta reads from generated images and those of
             the source, in the generator's loss. It keeps rare poses in.
         pose_from_kimg: thousands of images after which that term begins; beta cannot read the first images.
-        bf16: autocast to bfloat16, except for R1.
+        style_mixing: share of generated images whose finer styles come from a second latent (StyleGAN, 2018).
+        path_length: weight of the penalty on path lengths (StyleGAN2).
+        path_every: steps from one such penalty to the next.
+        bf16: autocast to bfloat16, except for R1 and path lengths.
         seed: of the networks' initial values and of all random draws.
     """
 
@@ -40,6 +43,9 @@ class GanSettings:
     augment_target: float | None = 0.6
     pose_weight: float = 15.0
     pose_from_kimg: float = 80.0
+    style_mixing: float = 0.0
+    path_length: float = 0.0
+    path_every: int = 8
     bf16: bool = False
     seed: int = 0
 

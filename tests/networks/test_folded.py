@@ -8,6 +8,7 @@ import torch
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.folded import FoldedBeta, FoldedGenerator
 from flexpose_ray.networks.generator import Generator
+from flexpose_ray.networks.pose_flow import PoseFlow
 from flexpose_ray.networks.sampler import StyleGanSampler
 from flexpose_ray.networks.transfer import Transfer
 
@@ -27,6 +28,17 @@ def moved(made, layers, bias):
     for parameter in transfer.parameters():
         parameter.data += 0.2 * torch.randn_like(parameter)
     return transfer.requires_grad_(False)
+
+
+def taught(**config):
+    """A generator that a flow has taught, likewise."""
+    torch.manual_seed(0)
+    flow = PoseFlow("body_15", [[1, 3, 6], [2, 9, 12]], 8, 16, 1, (12, 16, 1))
+    sizes = {"size": 16, "z_size": 40, "w_size": 12, "base": 128, "most": 16, "pose_mapping": (16, 24, 1)}
+    made = Generator.taught_by(flow, **sizes, **config).eval()
+    for parameter in made.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return made.requires_grad_(False)
 
 
 def plain(made, transfer, z):
@@ -50,6 +62,15 @@ def test_images_of_an_adapted_generator(layers, bias):
     torch.testing.assert_close(FoldedGenerator(made, transfer)(z), wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("layers", [None, (3,), "w"])
+@pytest.mark.parametrize("make", [taught, generator, lambda **config: taught(shift=True)])
+def test_images_of_the_other_forms(make, layers):
+    """With poses for a mapping, with styles that shift, and with both."""
+    made, z = make(shift=True) if make is generator else make(), torch.randn(3, 40 if make is not generator else 8)
+    transfer = moved(made, layers, True) if layers else None
+    torch.testing.assert_close(FoldedGenerator(made, transfer)(z), plain(made, transfer, z), rtol=1e-5, atol=1e-5)
+
+
 def beta(**config):
     torch.manual_seed(0)
     made = Beta(width=8, **config)
@@ -70,21 +91,25 @@ def test_readings(size, joints, channels):
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", ["classical", "taught"])
 @torch.inference_mode()
-def test_an_image_and_its_reading_do_not_depend_on_the_others_of_the_batch():
+def test_an_image_and_its_reading_do_not_depend_on_the_others_of_the_batch(form):
     """Bit for bit, in one place of batches of one size: that is what a pose's address promises."""
-    folded, reader, z = FoldedGenerator(generator(32)), FoldedBeta(beta(), 32), torch.randn(40, 8)
+    made = generator(32) if form == "classical" else taught()
+    folded, reader, z = FoldedGenerator(made), FoldedBeta(beta(), made.size), torch.randn(40, made.z_size)
     images = folded(z)
     readings = reader(images)
-    for place, other in itertools.product((0, 7, 39), (torch.zeros(40, 8), torch.randn(40, 8) * 5)):
+    for place, other in itertools.product((0, 7, 39), (torch.zeros_like(z), torch.randn_like(z) * 5)):
         other[place] = z[place]
         assert torch.equal(folded(other)[place], images[place])
         for found, wanted in zip(reader(folded(other)), readings, strict=True):
             assert torch.equal(found[place], wanted[place])
 
 
-def test_it_keeps_the_weights_that_it_was_made_with():
-    made, z = generator(), torch.randn(2, 8)
+@pytest.mark.parametrize("make", [generator, taught])
+def test_it_keeps_the_weights_that_it_was_made_with(make):
+    made = make()
+    z = torch.randn(2, made.z_size)
     folded, before = FoldedGenerator(made), made(z)
     for parameter in made.parameters():
         parameter.zero_()

@@ -89,3 +89,82 @@ def test_config_and_state_make_the_same_generator():
 def test_channels_shrink_with_the_resolution():
     assert [channels_at(r, 1024, 128) for r in (4, 8, 16, 64, 256)] == [128, 128, 64, 16, 4]
     assert channels_at(256, 64, 16) == 1
+
+
+# ----- styles that shift
+
+
+def test_style_codes_with_shifts_hold_the_outputs_channels_too():
+    generator = tiny(shift=True)
+    assert generator.style_sizes == [sum(conv.weight.shape[:2]) for conv in generator.convs] == [32, 24, 16, 12, 8]
+    assert generator.config["shift"] and "shift" not in tiny().config
+    assert Generator(**generator.config).style_sizes == generator.style_sizes
+
+
+@torch.inference_mode()
+def test_a_shift_is_a_bias_of_the_image_s_own():
+    generator = tiny(shift=True)
+    w = generator.mapping(torch.randn(2, 8))
+    styles = generator.styles(w)
+    for layer, conv in enumerate(generator.convs):
+        n_out, n_in = conv.weight.shape[:2]
+        code, shift = styles[layer].clone(), torch.randn(n_out)
+        code[:, n_in:] += shift
+        found = generator.synthesis([*styles[:layer], code, *styles[layer + 1 :]], w)
+        conv.bias += shift
+        wanted = generator.synthesis(styles, w)
+        conv.bias -= shift
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+        assert (found - generator.synthesis(styles, w)).abs().max() > 0.01
+
+
+def test_styles_scale_about_one_and_shift_about_zero():
+    generator = tiny(shift=True)
+    for affine, conv in zip(generator.affines, generator.convs, strict=True):
+        n_out, n_in = conv.weight.shape[:2]
+        assert affine.bias.tolist() == [1.0] * n_in + [0.0] * n_out
+
+
+@torch.inference_mode()
+def test_output_layers_may_have_styles_of_several_latents():
+    generator = tiny()
+    w, other = generator.mapping(torch.randn(2, 8)), generator.mapping(torch.randn(2, 8))
+    styles = generator.styles(w)
+    image = generator.synthesis(styles, w)
+    assert torch.equal(generator.synthesis(styles, [w, w, w]), image)
+    for k in range(3):
+        assert (generator.synthesis(styles, [other if i == k else w for i in range(3)]) - image).abs().max() > 1e-3
+
+
+# ----- starting from another generator's weights
+
+
+def parts(generator):
+    return {name: t.clone() for name, t in generator.state_dict().items()}
+
+
+@pytest.mark.parametrize(("changes", "affines"), [({}, True), ({"w_size": 20}, False), ({"shift": True}, False)])
+def test_synthesis_weights_come_from_the_start_and_affines_where_they_fit(changes, affines):
+    made = tiny(**changes)
+    torch.manual_seed(5)
+    other = Generator(16, z_size=8, w_size=12, depth=2, base=64, most=16)
+    before, theirs = parts(made), parts(other)
+    made.start_from(other)
+    for name, tensor in made.state_dict().items():
+        taken = name.startswith(("start", "convs.", "outputs."))
+        taken |= affines and name.startswith(("affines.", "output_affines."))
+        taken |= changes == {"shift": True} and name.startswith("output_affines.")  # these never shift
+        assert torch.equal(tensor, theirs[name] if taken else before[name]), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"), [({"base": 128}, "base"), ({"most": 8}, "most"), ({"channels": 1}, "channels")]
+)
+def test_a_start_of_other_widths_is_refused(changes, what):
+    made = tiny()
+    before = parts(made)
+    with pytest.raises(ConfigError, match=f"start: {what} is {next(iter(changes.values()))} there and"):
+        made.start_from(tiny(**changes))
+    assert all(torch.equal(t, before[name]) for name, t in made.state_dict().items())
+    with pytest.raises(ConfigError, match="size is 32 there and 16 here"):
+        made.start_from(tiny(32))

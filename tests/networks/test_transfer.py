@@ -26,6 +26,17 @@ def test_layers_that_the_generator_does_not_have_are_refused(layers):
         layer_set(layers, 5)
 
 
+def test_stylegan_counts_the_constant_s_style_as_layer_1():
+    assert layer_set((3,), 5, "stylegan") == (2,)
+    assert layer_set([6, 2], 5, "stylegan") == (1, 5)
+    assert [layer_set(word, 5, "stylegan") for word in ("all", "w", "none")] == [(1, 2, 3, 4, 5), "w", "none"]
+    for layers in ((1,), (7,), (1, 3)):
+        with pytest.raises(ConfigError, match="this generator has style layers 2 to 6 in that counting"):
+            layer_set(layers, 5, "stylegan")
+    with pytest.raises(ConfigError, match="unknown counting 'other'.*choose one of stylegan2, stylegan"):
+        layer_set((3,), 5, "other")
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_it_starts_as_the_identity(bias):
     before = styles()

@@ -20,6 +20,8 @@ from flexpose_ray.training.settings import SINGLE, GanSettings, RealPoses, Worke
 
 POSES_NJ2 = np.random.default_rng(0).uniform(0.2, 0.8, (60, 15, 2)).astype(np.float32)
 
+REGULARISERS = {"style_mixing": 0.9, "path_length": 2.0, "path_every": 3}
+
 
 def trainer(worker=SINGLE, beta=None, **settings):
     torch.manual_seed(0)
@@ -181,12 +183,30 @@ def test_the_pose_term_brings_poses_closer_and_leaves_beta_as_it_is():
     assert not any(name.startswith("beta") for name in t.state()[0])
 
 
+def test_regularisers_are_off_by_default_and_come_when_the_settings_say():
+    t = trainer()
+    assert "path_mean" not in t.state()[1] and "path" not in t.step()
+    t = trainer(path_length=2.0, path_every=3)
+    assert [i for i in range(7) if "path" in t.step()] == [0, 3, 6]
+    assert t.state()[1]["path_mean"] == t.paths.mean > 0
+    assert t.g_optimizer.param_groups[0]["lr"] == pytest.approx(0.002 * 3 / 4)
+
+
+def test_both_networks_see_mixed_images():
+    plain, mixed = trainer(), trainer(style_mixing=1.0)
+    for part, z_NZ in enumerate(np.random.default_rng(0).standard_normal((2, 8, 16)).astype(np.float32)):
+        (w, image), (same, other) = (t._generated(z_NZ, part) for t in (plain, mixed))
+        assert torch.equal(w, same)
+        assert (image - other).flatten(1).abs().amax(1).min() > 1e-3
+    assert plain.step() != mixed.step()
+
+
 # ----- resuming and workers
 
 
-@pytest.mark.parametrize("stop", [1, 4, 7])
-def test_a_resumed_training_is_the_undisturbed_one_bit_for_bit(stop):
-    undisturbed, killed, resumed = (trainer(pose_from_kimg=0.04) for _ in range(3))
+@pytest.mark.parametrize(("stop", "settings"), [(1, {}), (4, {}), (7, {}), (4, REGULARISERS)])
+def test_a_resumed_training_is_the_undisturbed_one_bit_for_bit(stop, settings):
+    undisturbed, killed, resumed = (trainer(pose_from_kimg=0.04, **settings) for _ in range(3))
     losses = [undisturbed.step() for _ in range(9)]
     before = [killed.step() for _ in range(stop)]
     tensors, numbers = killed.state()
@@ -261,9 +281,9 @@ def run_workers(world, steps, **settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pose_from_kimg", [0.032, 80])
-def test_two_workers_train_what_one_trains(pose_from_kimg):
-    settings = {"batch": 16, "r1_every": 2, "augment_target": 0.0, "pose_from_kimg": pose_from_kimg}
+@pytest.mark.parametrize(("pose_from_kimg", "more"), [(0.032, {}), (80, {}), (80, REGULARISERS)])
+def test_two_workers_train_what_one_trains(pose_from_kimg, more):
+    settings = {"batch": 16, "r1_every": 2, "augment_target": 0.0, "pose_from_kimg": pose_from_kimg, **more}
     alone, (single,) = run_workers(1, 6, **settings)
     together, (first, second) = run_workers(2, 6, **settings)
     for step, (one, two) in enumerate(zip(alone, together, strict=True)):
