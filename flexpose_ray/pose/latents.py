@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+BLOCK = 1024  # consecutive addresses that share a stream of :func:`block_latents`
+
 
 def latents(seed: int, indices_N: np.ndarray, size: int) -> np.ndarray:
     """Draw the standard normal latents of the samples at ``indices_N``.
@@ -23,17 +25,29 @@ def latents(seed: int, indices_N: np.ndarray, size: int) -> np.ndarray:
     return z_NZ
 
 
-BLOCK = 1024
-
-
 def block_latents(seed: int, indices_N: np.ndarray, *sizes: int) -> tuple[np.ndarray, ...]:
-    """placeholder"""
+    """Draw standard normal numbers as :func:`latents` does, but other ones, and tens of times as fast.
+
+    A block of 1024 consecutive addresses has a stream of its own. It holds the numbers of the first kind of all these
+    addresses, then those of the second kind, and so on; so they do not depend on how many kinds are asked for. A block
+    is drawn once a call, as a whole: indices are best asked for in long runs.
+
+    Args:
+        seed: key of the Philox counter generator, 0 to 2^64 - 1.
+        indices_N: sample indices from 0 to 2^63 - 1, in any order.
+        sizes: how many numbers a sample needs of every kind.
+
+    Returns:
+        A float32 array (N, size) for each of ``sizes``.
+    """
     indices_N = np.asarray(indices_N, np.int64)
-    parts = tuple(np.empty((len(indices_N), size), np.float32) for size in sizes)
+    found = tuple(np.empty((len(indices_N), size), np.float32) for size in sizes)
     block_N, row_N = indices_N // BLOCK, indices_N % BLOCK
-    for block in np.unique(block_N):
-        rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 1, int(block)]))
-        at = block_N == block
-        for part, size in zip(parts, sizes, strict=True):
-            part[at] = rng.standard_normal((BLOCK, size), dtype=np.float32)[row_N[at]]
-    return parts
+    order_N = np.argsort(block_N, kind="stable")
+    cuts = np.flatnonzero(np.diff(block_N[order_N])) + 1
+    for at in np.split(order_N, cuts) if len(order_N) else []:
+        counter = [0, 0, 1, int(block_N[at[0]])]
+        draw = np.random.Generator(np.random.Philox(key=seed, counter=counter)).standard_normal
+        for numbers_NK in found:
+            numbers_NK[at] = draw((BLOCK, numbers_NK.shape[1]), np.float32)[row_N[at]]
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ TINY = 1e-9
 MOST = 100_000  # source poses that are measured
 SPREAD = 1.0  # room around the shots' lengths, in their standard deviations
 ROOM = 0.35  # room around a shot's angles, radians
+PART = 1024  # poses measured at a time: what is computed of them stays in a core's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +50,13 @@ class PoseLimits:
         """
         every = -(-len(poses_NJ2) // MOST)
         seen = _measure(with_mirrored(poses_NJ2[::every], skeleton), skeleton)
-        lengths_NF, n = seen.shares_NF, len(seen.shares_NF)
+        lengths_NF, n = seen.shares_FN.T, seen.shares_FN.shape[1]
         rank_NF = lengths_NF.argsort(0).argsort(0)
         level = np.quantile(np.minimum(rank_NF, n - 1 - rank_NF).min(1), RARE) / max(n - 1, 1)
         lengths_F2 = np.quantile(lengths_NF, [level, 1 - level], axis=0).T
-        rarity_PB = np.stack([_rarity(seen.bins_NP[seen.clear_NP[:, p], p]) for p in range(seen.bins_NP.shape[1])])
-        rarity_NP = np.where(seen.clear_NP, rarity_PB[np.arange(len(rarity_PB)), seen.bins_NP], 1.0)
-        return cls(skeleton, lengths_F2.astype(np.float32), rarity_PB > np.quantile(rarity_NP.min(1), RARE))
+        rarity_PB = np.stack([_rarity(b_N[c_N]) for b_N, c_N in zip(seen.bins_PN, seen.clear_PN, strict=True)])
+        rarity_PN = np.where(seen.clear_PN, np.take_along_axis(rarity_PB, seen.bins_PN % BINS, 1), 1.0)
+        return cls(skeleton, lengths_F2.astype(np.float32), rarity_PB > np.quantile(rarity_PN.min(0), RARE))
 
     def widened(self, shots_SJ2: np.ndarray) -> PoseLimits:
         """These limits, widened so that the target's shots keep them too, with room around the shots.
@@ -63,12 +65,11 @@ class PoseLimits:
             shots_SJ2: annotated poses, crop units; they count together with their mirror images.
         """
         seen = _measure(with_mirrored(shots_SJ2, self.skeleton), self.skeleton)
-        more_F = SPREAD * seen.shares_NF.std(0)
-        low_F = np.minimum(self.lengths_F2[:, 0], seen.shares_NF.min(0) - more_F)
-        high_F = np.maximum(self.lengths_F2[:, 1], seen.shares_NF.max(0) + more_F)
+        more_F = SPREAD * seen.shares_FN.std(1)
+        low_F = np.minimum(self.lengths_F2[:, 0], seen.shares_FN.min(1) - more_F)
+        high_F = np.maximum(self.lengths_F2[:, 1], seen.shares_FN.max(1) + more_F)
         near_PB = np.zeros_like(self.angles_PB)
-        rows_S, pairs_S = np.nonzero(seen.clear_NP)
-        near_PB[pairs_S, seen.bins_NP[rows_S, pairs_S]] = True
+        near_PB[seen.clear_PN.nonzero()[0], seen.bins_PN[seen.clear_PN]] = True
         near_PB = _radians_to_allowed(near_PB) <= ROOM
         lengths_F2 = np.stack([low_F, high_F], 1).astype(np.float32)
         return PoseLimits(self.skeleton, lengths_F2, self.angles_PB | near_PB)
@@ -81,13 +82,22 @@ class PoseLimits:
             margin: how far joints may be off, crop units. A length passes if it is outside by no more than that, an
                 angle if moving the limbs' ends that far turns it into the limits; so shorter limbs may turn further.
         """
+        parts = [self._broken(poses_NJ2[i : i + PART], margin) for i in range(0, max(len(poses_NJ2), 1), PART)]
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+    def _broken(self, poses_NJ2: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
         seen = _measure(poses_NJ2, self.skeleton)
-        low_F, high_F = self.lengths_F2.T
-        slack_NF = margin / seen.units_NF
-        fits_NF = (seen.shares_NF >= low_F - slack_NF) & (seen.shares_NF <= high_F + slack_NF)
-        way_PB = _radians_to_allowed(self.angles_PB)
-        fits_NP = ~seen.clear_NP | (way_PB[np.arange(len(way_PB)), seen.bins_NP] <= margin * seen.turn_NP)
-        return ~fits_NF.all(1), ~fits_NP.all(1)
+        low_F1, high_F1 = self.lengths_F2.T[..., None]
+        slack_FN = margin / seen.units_FN
+        fits_FN = (seen.shares_FN >= low_F1 - slack_FN) & (seen.shares_FN <= high_F1 + slack_FN)
+        way_PN = self._way_PB.take(seen.bins_PN + np.arange(0, self._way_PB.size, BINS + 1)[:, None] + BINS // 2)
+        fits_PN = ~seen.clear_PN | (way_PN <= margin * seen.turn_PN)
+        return ~fits_FN.all(0), ~fits_PN.all(0)
+
+    @cached_property
+    def _way_PB(self) -> np.ndarray:
+        """Radians to the nearest allowed bin, from bins -36 to 36."""
+        return _radians_to_allowed(self.angles_PB)[:, np.arange(-BINS // 2, BINS // 2 + 1)]
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The limits as tensors to save; :meth:`from_tensors` is the inverse."""
@@ -103,50 +113,64 @@ class PoseLimits:
         return cls(skeleton, tensors["gate.lengths"].numpy(), tensors["gate.angles"].numpy())
 
 
+@cache
 def limb_pairs(skeleton: Skeleton) -> np.ndarray:
-    """Every pair of limbs with a common joint: int64 (P, 3), that joint and the limbs' other ends."""
+    """Every pair of limbs with a common joint: int64 (P, 3), the numbers of both limbs, and 1, or -1 where one of them
+    ends at that joint and the other one begins there."""
     found = []
-    for (a, b), (c, d) in itertools.combinations(skeleton.limbs, 2):
+    for (one, (a, b)), (other, (c, d)) in itertools.combinations(enumerate(skeleton.limbs), 2):
         for joint in {a, b} & {c, d}:
-            found.append((joint, a + b - joint, c + d - joint))
+            found.append((one, other, 1 if (joint == a) == (joint == c) else -1))
     return np.array(found, np.int64)
 
 
 class _Measures(NamedTuple):
-    shares_NF: np.ndarray  # limbs' lengths over the pose's scale, and that scale
-    units_NF: np.ndarray  # what these are shares of, in crop units
-    bins_NP: np.ndarray  # of the limbs' angles
-    turn_NP: np.ndarray  # radians that the angle turns by when both limbs' ends move by one crop unit
-    clear_NP: np.ndarray  # whether both limbs are long enough to have a direction
+    shares_FN: np.ndarray  # limbs' lengths over the pose's scale, and that scale
+    units_FN: np.ndarray  # what these are shares of, in crop units
+    bins_PN: np.ndarray  # of the limbs' angles, -BINS / 2 to BINS / 2
+    turn_PN: np.ndarray  # radians that the angle turns by when both limbs' ends move by one crop unit
+    clear_PN: np.ndarray  # whether both limbs are long enough to have a direction
 
 
 def _measure(poses_NJ2: np.ndarray, skeleton: Skeleton) -> _Measures:
-    k_NJ2 = np.asarray(poses_NJ2, np.float64)
-    from_middle_NJ2 = k_NJ2 - np.median(k_NJ2, axis=1, keepdims=True)
-    scale_N1 = np.maximum(np.median(_norm(from_middle_NJ2), axis=1, keepdims=True), TINY)
+    x_JN, y_JN = np.ascontiguousarray(np.transpose(poses_NJ2, (2, 1, 0)), np.float64)
+    scale_N = np.maximum(_median(_norm(x_JN - _median(x_JN), y_JN - _median(y_JN))), TINY)
     start_L, end_L = skeleton.limbs_LK.T
-    length_NL = _norm(k_NJ2[:, end_L] - k_NJ2[:, start_L])
-    joint_P, one_P, other_P = limb_pairs(skeleton).T
-    a_NP2, b_NP2 = k_NJ2[:, one_P] - k_NJ2[:, joint_P], k_NJ2[:, other_P] - k_NJ2[:, joint_P]
-    cross_NP = a_NP2[..., 0] * b_NP2[..., 1] - a_NP2[..., 1] * b_NP2[..., 0]
-    angle_NP = np.nan_to_num(np.arctan2(cross_NP, (a_NP2 * b_NP2).sum(2)))
-    a_NP, b_NP = np.maximum(_norm(a_NP2), TINY), np.maximum(_norm(b_NP2), TINY)
+    dx_LN, dy_LN = x_JN[end_L] - x_JN[start_L], y_JN[end_L] - y_JN[start_L]
+    length_LN = _norm(dx_LN, dy_LN)
+    one_P, other_P, sign_P = limb_pairs(skeleton).T
+    ax_PN, ay_PN, bx_PN, by_PN = dx_LN[one_P], dy_LN[one_P], dx_LN[other_P], dy_LN[other_P]
+    cross_PN, dot_PN = (ax_PN * by_PN - ay_PN * bx_PN), (ax_PN * bx_PN + ay_PN * by_PN)
+    turns_PN = _angle(cross_PN * sign_P[:, None], dot_PN * sign_P[:, None]) * (BINS / (2 * np.pi))
+    longer_LN = np.maximum(length_LN, TINY)
+    turn_LN, clear_LN = 1 / longer_LN, longer_LN >= SHORT * scale_N
     return _Measures(
-        np.concatenate([length_NL / scale_N1, scale_N1], 1),
-        np.concatenate([np.broadcast_to(scale_N1, length_NL.shape), np.ones_like(scale_N1)], 1),
-        np.rint(angle_NP * (BINS / (2 * np.pi))).astype(np.int64) % BINS,
-        1 / a_NP + 1 / b_NP,
-        np.minimum(a_NP, b_NP) >= SHORT * scale_N1,
+        np.concatenate([length_LN / scale_N, scale_N[None]]),
+        np.concatenate([np.broadcast_to(scale_N, length_LN.shape), np.ones_like(scale_N)[None]]),
+        np.rint(np.fmax(turns_PN, -BINS / 2)).astype(np.int64),  # also where there is no angle
+        turn_LN[one_P] + turn_LN[other_P],
+        clear_LN[one_P] & clear_LN[other_P],
     )
 
 
-def _norm(x_NJ2: np.ndarray) -> np.ndarray:
-    return np.hypot(x_NJ2[..., 0], x_NJ2[..., 1])
+def _norm(x_JN: np.ndarray, y_JN: np.ndarray) -> np.ndarray:
+    return np.sqrt(x_JN * x_JN + y_JN * y_JN)
+
+
+def _angle(y_PN: np.ndarray, x_PN: np.ndarray) -> np.ndarray:
+    return torch.atan2(torch.as_tensor(y_PN), torch.as_tensor(x_PN)).numpy()  # numpy's takes twice as long
+
+
+def _median(x_JN: np.ndarray) -> np.ndarray:
+    """Median of every column, NaN where a value is: ``np.median`` takes ten times as long for few joints."""
+    x_NJ, joints = np.sort(np.ascontiguousarray(x_JN.T), 1), len(x_JN)  # NaN comes last
+    middle_N = (x_NJ[:, (joints - 1) // 2] + x_NJ[:, joints // 2]) / 2
+    return np.where(np.isnan(x_NJ[:, -1]), np.nan, middle_N)
 
 
 def _rarity(bins_N: np.ndarray) -> np.ndarray:
     """For every bin the share of angles in bins that are no fuller, float64 (BINS,)."""
-    count_B = np.bincount(bins_N, minlength=BINS).astype(np.float64)
+    count_B = np.bincount(bins_N % BINS, minlength=BINS).astype(np.float64)
     reach = len(SMOOTH) // 2
     smooth_B = sum(weight * np.roll(count_B, i - reach) for i, weight in enumerate(SMOOTH))
     if count_B.max() > FIXED * count_B.sum():

@@ -76,7 +76,8 @@ def test_short_limbs_may_point_anywhere_within_the_margin():
 
 
 def test_an_angle_that_is_a_definition_is_no_limit():
-    neck_pair = [tuple(sorted(p[1:])) for p in limb_pairs(BODY_15).tolist()].index((3, 6))  # between the shoulders
+    ends = [{*BODY_15.limbs[one]} ^ {*BODY_15.limbs[other]} for one, other, _ in limb_pairs(BODY_15).tolist()]
+    neck_pair = ends.index({3, 6})  # between the shoulders
     poses_NJ2 = SOURCE_NJ2.copy()
     poses_NJ2[:, 1] = (poses_NJ2[:, 3] + poses_NJ2[:, 6]) / 2
     assert PoseLimits.of(poses_NJ2, BODY_15).angles_PB[neck_pair].all()
@@ -110,6 +111,36 @@ def test_shots_are_within_the_limits_that_they_widened_and_so_are_their_like():
     assert np.mean(of.broken(target_NJ2[500:], MARGIN)) < 0.05
     assert np.mean(of.broken(SOURCE_NJ2[500:], MARGIN)) < 0.05  # and nothing of the source is lost
     assert (of.angles_PB >= LIMITS.angles_PB).all()
+
+
+@pytest.mark.parametrize("skeleton", [BODY_15, FACE_68])
+def test_measures_are_those_of_the_definition(skeleton):
+    rng = np.random.default_rng(0)
+    poses_NJ2 = rng.random((50, skeleton.n_joints, 2)).astype(np.float32)
+    seen, pairs = limits._measure(poses_NJ2, skeleton), limb_pairs(skeleton).tolist()
+    assert len(pairs) > 16
+    for n, pose_J2 in enumerate(poses_NJ2.astype(np.float64)):
+        scale = np.median(np.linalg.norm(pose_J2 - np.median(pose_J2, 0), axis=1))
+        length_L = np.array([np.linalg.norm(pose_J2[b] - pose_J2[a]) for a, b in skeleton.limbs])
+        np.testing.assert_allclose(seen.shares_FN[:, n], [*(length_L / scale), scale])
+        for p, (one, other, _) in enumerate(pairs):
+            (joint,) = {*skeleton.limbs[one]} & {*skeleton.limbs[other]}
+            ends = [sum(skeleton.limbs[limb]) - joint for limb in (one, other)]
+            (ax, ay), (bx, by) = (pose_J2[end] - pose_J2[joint] for end in ends)
+            angle = np.arctan2(ax * by - ay * bx, ax * bx + ay * by)
+            assert abs(angle - seen.bins_PN[p, n] * np.radians(5)) <= np.radians(2.5) + 1e-9
+            np.testing.assert_allclose(seen.turn_PN[p, n], (1 / length_L[[one, other]]).sum())
+            assert seen.clear_PN[p, n] == (length_L[[one, other]].min() >= limits.SHORT * scale)
+
+
+def test_many_poses_are_judged_as_one_by_one(monkeypatch):
+    monkeypatch.setattr(limits, "PART", 7)
+    poses_NJ2 = SOURCE_NJ2[:30] + np.random.default_rng(0).normal(0, 0.03, (30, 15, 2))
+    found = LIMITS.broken(poses_NJ2)
+    assert 0 < found[0].sum() < 30
+    for n, pose_J2 in enumerate(poses_NJ2):
+        assert [found_N[n] for found_N in found] == [one_N[0] for one_N in LIMITS.broken(pose_J2[None])]
+    assert [found_N.shape for found_N in LIMITS.broken(poses_NJ2[:0])] == [(0,), (0,)]
 
 
 def test_faces_have_limits_too():

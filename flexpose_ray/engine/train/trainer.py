@@ -14,6 +14,7 @@ import torch.distributed as dist
 
 from flexpose_ray.config import PretrainConfig, Recipe
 from flexpose_ray.engine.train.job import TrainingJob, alpha_of
+from flexpose_ray.models.generators import load_generator
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
@@ -26,6 +27,7 @@ from flexpose_ray.sources.mixture import pose_weights
 from flexpose_ray.training.flow import FlowTrainer, PoseFlowSettings
 from flexpose_ray.training.gan import GanTrainer
 from flexpose_ray.training.settings import Completion, GanSettings, RealPoses, Worker
+from flexpose_ray.training.taught import TaughtSettings, TaughtTrainer
 
 
 class Trainer(Protocol):
@@ -89,6 +91,35 @@ def gan_trainer(job: TrainingJob, beta: Beta) -> GanTrainer:
     same = {name: getattr(p, name) for name in GanSettings.__dataclass_fields__}
     settings = GanSettings(**{**same, "bf16": job.bf16})
     return GanTrainer(*build_networks(p), job.alpha, _real_poses(job), settings, _worker(job), beta)
+
+
+def build_taught(p: PretrainConfig, flow: PoseFlow) -> tuple[Generator, Discriminator | None]:
+    """The generator of a run before a flow teaches it, and the discriminator of that which it starts from.
+
+    Raises:
+        ConfigError: the run starts from a generator of other sizes, or from a flow.
+        WeightsError: there is none.
+    """
+    torch.manual_seed(p.seed)
+    network = p.network.model_dump()
+    w_size = max(p.network.w_size, p.network.pose_mapping[0])
+    generator = Generator.taught_by(flow, size=p.alpha.size, channels=p.alpha.channels, **{**network, "w_size": w_size})
+    if p.start is None:
+        return generator, None
+    before = load_generator(p.start)
+    before.need_stylegan("pretrain.start")
+    generator.start_from(before.generator)
+    return generator, before.discriminator
+
+
+def taught_trainer(job: TrainingJob, beta: Beta, flow: PoseFlow) -> TaughtTrainer:
+    """The trainer of a StyleGAN that ``flow`` teaches, at its start."""
+    p = job.settings
+    settings = TaughtSettings(p.kimg, p.batch, p.lr, ema_kimg=min(p.ema_kimg, 4.0), bf16=job.bf16, seed=p.seed)
+    generator, discriminator = build_taught(p, flow)
+    trainer = TaughtTrainer(generator, beta, job.alpha, settings, _worker(job))
+    trainer.discriminator = discriminator
+    return trainer
 
 
 def trained_networks(trainer: Trainer, recipe: Recipe, source: Moments, beta: Beta | None) -> Networks:

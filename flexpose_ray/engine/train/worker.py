@@ -21,7 +21,8 @@ from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.judge import Judge
 from flexpose_ray.engine.train.record import Record
 from flexpose_ray.engine.train.stop import StopListener
-from flexpose_ray.engine.train.trainer import Trainer, flow_trainer, gan_trainer
+from flexpose_ray.engine.train.trainer import Trainer, flow_trainer, gan_trainer, taught_trainer
+from flexpose_ray.models.generators import load_generator
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
@@ -44,13 +45,16 @@ def train_worker(config: dict) -> None:
     with memory_errors_explained(recipe.pretrain, device):
         poses = read_poses(f"{store.uri}/source.parquet")
         job = TrainingJob.of(recipe, poses, device, context.get_world_rank(), context.get_world_size())
-        beta, facts, teacher_uri = None, {"poses": len(job.train)}, config["teacher"]
+        beta, facts = None, {"poses": len(job.train)}
         if recipe.pretrain.kind == "flow":
             trainer = flow_trainer(job)
         else:
             beta, beta_card = _shared_beta(job, store)
             facts |= beta_card
-            trainer = gan_trainer(job, beta)
+            teacher = load_generator(config["teacher"], PATIENCE_S) if config["teacher"] else None
+            if teacher is not None:
+                facts |= {"teacher": teacher.digest}
+            trainer = gan_trainer(job, beta) if teacher is None else taught_trainer(job, beta, teacher.generator)
         history = _resume(trainer, store, recipe)
         record = None
         if job.rank == 0:
