@@ -33,7 +33,7 @@ def test_stylegan_counts_the_constant_s_style_as_layer_1():
     for layers in ((1,), (7,), (1, 3)):
         with pytest.raises(ConfigError, match="this generator has style layers 2 to 6 in that counting"):
             layer_set(layers, 5, "stylegan")
-    with pytest.raises(ConfigError, match="unknown counting 'other'.*choose one of stylegan2, stylegan"):
+    with pytest.raises(ConfigError, match=r"unknown counting 'other'.*choose one of stylegan2, stylegan"):
         layer_set((3,), 5, "other")
 
 
