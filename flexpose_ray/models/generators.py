@@ -96,7 +96,17 @@ def load_sampler(
     Raises:
         WeightsError: missing or damaged, or the base of an adapted model is missing or a different one.
     """
-    model = read_model(uri, patience_s=patience_s)
+    return sampler_of(read_model(uri, patience_s=patience_s), uri, batch, device, patience_s)
+
+
+def sampler_of(
+    model: Model,
+    uri: str,
+    batch: int | None = None,
+    device: torch.device | str = "cpu",
+    patience_s: float = PATIENCE_S,
+) -> PoseSampler:
+    """:func:`load_sampler` of a model that was read from ``uri`` already; an adapted one's base is read now."""
     if model.kind == "generator":
         base, transfer, shots_SJ2 = _build(model, uri), None, None
     else:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 import torch
 
@@ -101,6 +100,8 @@ class Alpha:
 
     def draw_cv(self, keypoints_J2: np.ndarray) -> np.ndarray:
         """Draw one pose with OpenCV and numpy, each limb within its own box only: uint8 (H, W, C) in [0, 255], RGB."""
+        import cv2  # here, so that sampling poses does not load it
+
         canvas = np.zeros((self.size, self.size, self.channels), np.float32)
         reach = self.width * REACH if self.profile == "gaussian" else self.width + 0.5 / self.size
         for (a, b), color_C in zip(self.skeleton.limbs, self.colors_LC, strict=True):
