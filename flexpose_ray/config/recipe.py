@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,11 +14,13 @@ from flexpose_ray.config.sections import (
     AdaptConfig,
     EvaluateConfig,
     GenerateConfig,
+    Kind,
     PretrainConfig,
     SourceConfig,
     TargetConfig,
 )
 from flexpose_ray.errors import ConfigError
+from flexpose_ray.models.shipped import BUILTIN, shipped_of_kind
 
 
 class Recipe(Section):
@@ -59,6 +61,25 @@ class Recipe(Section):
         if self.source is None:
             return ()
         return (SourceConfig(poses=self.source, mapping=self.mapping, attribution=self.attribution),)
+
+    def of_kind(self, kind: Kind) -> Self:
+        """This recipe with a generator of that kind: the shipped one of the same source, or pretrained as such.
+
+        Raises:
+            ConfigError: the recipe's numbers do not fit that kind.
+        """
+        values = self.model_dump(mode="json", by_alias=True)
+        values["pretrain"]["kind"] = kind
+        if self.generator and self.generator.startswith(BUILTIN):
+            values["generator"] = shipped_of_kind(self.generator, kind)
+        return parse(type(self), values, self.name)
+
+    def in_the_papers_way(self) -> Self:
+        """This recipe as the paper does it: an adversarially trained StyleGAN, and a map on one style code alone."""
+        stylegan = self.of_kind("stylegan")
+        kept = self.adapt.model_dump(include={"mixup", "steps", "batch", "seed"})
+        pretrain = stylegan.pretrain.model_copy(update={"teacher": "none"})
+        return stylegan.model_copy(update={"adapt": AdaptConfig.paper(**kept), "pretrain": pretrain})
 
     @property
     def source_name(self) -> str:
