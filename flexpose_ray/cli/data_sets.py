@@ -86,7 +86,7 @@ def generate(args) -> Outcome:
 def _pinned(store):
     """The settings that the data set was begun with, for a call that only lets it grow."""
     from flexpose_ray.config import GenerateConfig
-    from flexpose_ray.dataset.run_spec import RunSpec
+    from flexpose_ray.dataset.run_spec import BF16, RunSpec
     from flexpose_ray.storage.base import MissingKeyError
 
     try:
@@ -94,7 +94,8 @@ def _pinned(store):
     except MissingKeyError:
         hint = "name one: --generator models/mine, or builtin:coco"
         raise ConfigError("--generator", f"needed, since no data set is at {store.uri}", hint) from None
-    return GenerateConfig(seed=run.seed, shard_size=run.shard_size, batch=run.batch, images=run.images, gate=run.gate)
+    same = {"seed": run.seed, "shard_size": run.shard_size, "batch": run.batch, "images": run.images, "gate": run.gate}
+    return GenerateConfig(**same, bf16=run.precision == BF16)
 
 
 def _would_generate(generator: str | None, store, config) -> Outcome:

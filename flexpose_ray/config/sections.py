@@ -236,6 +236,7 @@ class GenerateConfig(Section):
     batch: Count | None = Field(
         None, description="poses in a pass of the networks; by default 1,024 of a flow, 64 of a StyleGAN"
     )
+    bf16: bool = Field(False, description="run the networks in bfloat16; other poses than in float32, by rounding")
     gate: GateConfig = GateConfig()
     images: Literal["png", "webp"] | None = None
     actors: Count | None = None

@@ -83,7 +83,11 @@ def save_adapted(
 
 
 def load_sampler(
-    uri: str, batch: int | None = None, device: torch.device | str = "cpu", patience_s: float = PATIENCE_S
+    uri: str,
+    batch: int | None = None,
+    device: torch.device | str = "cpu",
+    patience_s: float = PATIENCE_S,
+    bf16: bool = False,
 ) -> PoseSampler:
     """Sampler of a pretrained or an adapted model.
 
@@ -92,6 +96,7 @@ def load_sampler(
         batch: poses a pass of the networks; what is fastest for the generator's kind where None.
         device: where they run.
         patience_s: how long to retry while a storage server is unreachable.
+        bf16: run the networks in bfloat16, which pays where the device has instructions for it.
 
     Raises:
         WeightsError: missing or damaged, or the base of an adapted model is missing or a different one.
@@ -108,7 +113,9 @@ def load_sampler(
         shots_SJ2 = model.tensors.pop(SHOTS).numpy()
         transfer = Transfer.for_generator(base.generator, **model.config["transfer"])
         transfer.load_state_dict(model.tensors)
-    return base.sampler(transfer, batch, device, ModelFacts(model.digest, base.limits, shots_SJ2))
+    sampler = base.sampler(transfer, batch, device, ModelFacts(model.digest, base.limits, shots_SJ2))
+    sampler.bf16 = bf16
+    return sampler
 
 
 def kind_of(uri: str) -> Kind:
