@@ -15,12 +15,15 @@ from flexpose_ray.config.sections import (
     EvaluateConfig,
     GenerateConfig,
     Kind,
+    NetworkConfig,
     PretrainConfig,
     SourceConfig,
     TargetConfig,
 )
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.models.shipped import BUILTIN, shipped_of_kind
+
+LATER_SIZES = ("shift", "pose_mapping")  # of networks, since the first version
 
 
 class Recipe(Section):
@@ -90,13 +93,28 @@ class Recipe(Section):
 def pretrain_key(recipe: Recipe) -> str:
     """Name of the pretraining's folder. Other execution keys, or another ``kimg`` of adversarial training, continue it;
     any other change starts a new one."""
-    p = recipe.pretrain
-    adversarial = {"kimg"} if p.kind == "stylegan" and p.teacher == "none" else set()  # others end on a cosine
-    pretrain = p.model_dump(mode="json", exclude={*adversarial, *EXECUTION_KEYS})
+    pretrain = _trained_by(recipe.pretrain)
     source = recipe.source
     if isinstance(source, tuple):
         source = [part.model_dump(exclude={"attribution"}) for part in source]
     return f"pretrain-{config_hash([recipe.skeleton, source, recipe.mapping, pretrain])}"
+
+
+def _trained_by(p: PretrainConfig) -> dict[str, Any]:
+    """What the result of a pretraining depends on; for adversarial ones as the first version wrote it."""
+    values = p.model_dump(mode="json", exclude={*EXECUTION_KEYS})
+    if p.kind == "flow" or p.taught:
+        return values
+    values["eval_kimg"] = p.every_kimg[1]
+    del values["kimg"]
+    later = {"kind", "teacher", "start", "flow", "style_mixing", "path_length", "path_every"}
+    untouched = {name for name in later - {"kind", "teacher"} if values[name] == _default(PretrainConfig, name)}
+    network = {k: v for k, v in values["network"].items() if k not in LATER_SIZES or v != _default(NetworkConfig, k)}
+    return {k: v for k, v in values.items() if k not in {"kind", "teacher"} | untouched} | {"network": network}
+
+
+def _default(section: type[Section], name: str) -> Any:
+    return section().model_dump(mode="json")[name]
 
 
 def run_key(recipe: Recipe) -> str:
