@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpose_ray.config import AdaptConfig, Recipe, run_key
+from flexpose_ray.config import Recipe, run_key
 from flexpose_ray.config.sweep_recipe import SweepRecipe, sweep_key
 from flexpose_ray.dataset.manifest import newest_manifest
 from flexpose_ray.dataset.reader import PoseReader
@@ -36,7 +36,8 @@ from flexpose_ray.errors import ConfigError
 from flexpose_ray.evaluation.compare import evaluate
 from flexpose_ray.evaluation.target import split_target
 from flexpose_ray.judging.scores import halves
-from flexpose_ray.models.generators import load_generator, load_sampler
+from flexpose_ray.models.generators import kind_of, load_generator, load_sampler
+from flexpose_ray.models.shipped import BUILTIN, shipped_of_kind
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.report.run import write_run_report
@@ -103,10 +104,10 @@ def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, on_progress: Progre
             store.put("pretraining.json", json.dumps(trained).encode())
     with clock.stage("adapt"):
         adapt(generator, inputs.shots, recipe.adapt, f"{store.uri}/adapted", lambda row: on_progress("adapt", row))
-    if recipe.evaluate.paper:
+    if paper_generator := _paper_generator(recipe, generator):
         with clock.stage("paper"):
-            paper = AdaptConfig.paper(**recipe.adapt.model_dump(include={"mixup", "steps", "batch", "seed"}))
-            adapt(generator, inputs.shots, paper, f"{store.uri}/adapted-paper", lambda row: on_progress("paper", row))
+            paper, out = recipe.in_the_papers_way().adapt, f"{store.uri}/adapted-paper"
+            adapt(paper_generator, inputs.shots, paper, out, lambda row: on_progress("paper", row))
     with clock.stage("generate"):
         made = generate(
             f"{store.uri}/adapted",
@@ -157,7 +158,8 @@ def check_inputs(recipe: Recipe) -> Inputs:
         base = load_generator(recipe.generator)
         skeleton_name, layers, name = base.alpha.skeleton_name, base.generator.n_layers, recipe.generator
     else:
-        skeleton_name, layers, name = recipe.skeleton, Generator(recipe.pretrain.alpha.size).n_layers, recipe.name
+        p, skeleton_name, name = recipe.pretrain, recipe.skeleton, recipe.name
+        layers = 0 if p.kind == "flow" else Generator(p.alpha.size).n_layers
     check_shots(shots, recipe.adapt, skeleton_name, layers, name)
     if source is not None and source.skeleton_name != skeleton_name:
         problem = f"the source is {source.skeleton_name}, the generator {skeleton_name}"
@@ -176,6 +178,15 @@ def _saved_inputs(recipe: Recipe, store: Store) -> Inputs:
     return inputs
 
 
+def _paper_generator(recipe: Recipe, generator: str) -> str | None:
+    """The StyleGAN for the table's row in the paper's way; None where none is wanted, or there is none."""
+    if not recipe.evaluate.paper:
+        return None
+    if generator.startswith(BUILTIN):
+        return shipped_of_kind(generator, "stylegan")
+    return generator if kind_of(generator) == "stylegan" else None
+
+
 def _evaluate(recipe: Recipe, store: Store, generator: str, inputs: Inputs) -> dict:
     if store.exists("evaluation.json"):
         return read_json(store, "evaluation.json")
@@ -184,7 +195,8 @@ def _evaluate(recipe: Recipe, store: Store, generator: str, inputs: Inputs) -> d
         source = read_recipe_source(recipe)
     plain_NJ2, _ = load_sampler(generator).sample(seed, np.arange(count if recipe.source else max(count, SOURCE_POSES)))
     extra = {UNADAPTED: plain_NJ2[:count]}
-    if recipe.evaluate.paper:
+    paper = _paper_generator(recipe, generator)
+    if paper:
         extra[PAPER], _ = load_sampler(f"{store.uri}/adapted-paper").sample(seed, np.arange(count))
     if source is None:
         source = PoseSet(plain_NJ2, inputs.held.skeleton_name)
@@ -192,6 +204,8 @@ def _evaluate(recipe: Recipe, store: Store, generator: str, inputs: Inputs) -> d
     result = evaluate(samples_NJ2, inputs.held, source, inputs.shots, count, seed, extra)
     if not recipe.source:
         result["notes"].append("the recipe names no source set: the generator's own poses stand for the source.")
+    if recipe.evaluate.paper and not paper:
+        result["notes"].append("the paper's setting needs style layers, and the generator is a flow (--kind stylegan).")
     store.put("evaluation.json", json.dumps(result, indent=1).encode())
     return result
 

@@ -179,7 +179,7 @@ def test_bad_annotations_are_refused(capsys, command: str, told: list[str]):
         ("pretrain coco --set name.x=1", ["name is a value, not a section"]),
         ("pretrain coco --set pretrain.kimg=-1", ["pretrain.kimg: should be greater than 0, found -1"]),
         ("pretrain coco --set pretrain.kimg=.inf", ["pretrain.kimg: should be a finite number"]),
-        ("pretrain coco --set pretrain.batch=30", ["batch 30 is not a multiple of 4 x workers"]),
+        ("pretrain coco_adversarial --set pretrain.batch=30", ["batch 30 is not a multiple of 4 x workers"]),
         ("pretrain coco --set adapt.layers=3", ["adapt.layers: should be 'all', 'w' or", "a list, as in [3], found 3"]),
         ("pretrain coco --set adapt.layers=[0]", ["adapt.layers.0: should be greater than or equal to 1, found 0"]),
         ("pretrain coco --set pretrain.bf16=perhaps", ["pretrain.bf16", "or 'auto', found 'perhaps'"]),
@@ -204,7 +204,10 @@ def test_bad_annotations_are_refused(capsys, command: str, told: list[str]):
         (f"{PIPELINE} --set adapt.layers=[9]", ["style layers 1 to 5"]),
         (f"{PIPELINE} --set generator=in", ["no model here"]),
         (f"{PIPELINE} --set generator=builtin:nope", ["builtin:nope: no such shipped generator"]),
-        (f"{PIPELINE} --set generator=null --set source=synthetic:rowing --set adapt.layers=[12]", ["1 to 9"]),
+        (
+            f"{PIPELINE} --kind stylegan --set generator=null --set source=synthetic:rowing --set adapt.layers=[12]",
+            ["1 to 9"],
+        ),
         (f"{PIPELINE} --storage in/file/runs", ["in/file/runs/quickstart-"]),
         (f"{PIPELINE} --storage ''", ["the address is empty"]),
     ],
@@ -438,7 +441,8 @@ def test_export(capsys):
 
 
 PRETRAIN_TINY = (
-    "pretrain coco --set source=synthetic:rowing?count=200 --set pretrain.alpha.size=16 --set pretrain.beta.width=4 "
+    "pretrain coco_adversarial --set source=synthetic:rowing?count=200 --set pretrain.alpha.size=16 "
+    "--set pretrain.beta.width=4 "
     "--set pretrain.network.base=64 --set pretrain.network.most=8 --set pretrain.eval_samples=64 "
     "--set pretrain.threads=1"
 )

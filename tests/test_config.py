@@ -73,7 +73,7 @@ def test_every_shipped_recipe_is_of_one_kind():
 
 
 def test_an_unknown_name_lists_the_shipped_recipes():
-    assert "no such recipe (give a YAML file or one of cmu, coco, coco_mpii, coco_to_penn" in fault("nonsense")
+    assert "no such recipe (give a YAML file or one of cmu, coco, coco_adversarial, coco_mpii, " in fault("nonsense")
 
 
 def test_a_recipe_is_frozen(recipe_file):
@@ -91,7 +91,7 @@ def test_variables_in_the_generator_s_address_are_filled_in(recipe_file, monkeyp
 
 @pytest.mark.parametrize(("content", "named"), [
     ({"sauce": 1}, "unknown key sauce (known here: name, skeleton, source, "),
-    ({"pretrain": {"kimgs": 1}}, "unknown key pretrain.kimgs (known here: alpha, network, beta, kimg, "),
+    ({"pretrain": {"kimgs": 1}}, "unknown key pretrain.kimgs (known here: kind, teacher, start, alpha, network, "),
     ({"pretrain": {"alpha": {"siz": 64}}}, "unknown key pretrain.alpha.siz (known here: size, channels, "),
     ({"target": {"poses": "x", "shots": 3}}, "unknown key target.shots (known here: poses, mapping, "),
 ])  # fmt: skip
@@ -134,8 +134,10 @@ def test_faults_of_a_union_say_what_it_may_be(recipe_file):
 
 
 def test_a_batch_that_workers_cannot_share_is_refused(recipe_file):
-    assert "pretrain: batch 6 is not a multiple of 4 x workers (1)" in fault(recipe_file({"pretrain": {"batch": 6}}))
-    assert "4 x workers (3)" in fault(recipe_file(), "pretrain.workers=3", "pretrain.batch=32")
+    assert "pretrain: batch 6 is not a multiple of 4 x workers (1)" in fault(
+        recipe_file({"pretrain": {"kind": "stylegan", "batch": 6}})
+    )
+    assert "flow.batch 512 is not a multiple of 4 x workers (3)" in fault(recipe_file(), "pretrain.workers=3")
     assert load_recipe(recipe_file(), ["pretrain.workers=2", "pretrain.batch=8"]).pretrain.workers == 2
 
 
@@ -235,8 +237,8 @@ WHO = ["pretrain.workers=2", "pretrain.threads=1", "pretrain.report_kimg=1"]  # 
 
 @pytest.mark.parametrize("option", [*WHO, "pretrain.kimg=900", "generate.count=5", "adapt.steps=7", "name=x"])
 def test_what_does_not_change_the_training_keeps_its_folder(recipe_file, option):
-    path = recipe_file()
-    assert pretrain_key(load_recipe(path, [option])) == pretrain_key(load_recipe(path))
+    path, adversarial = recipe_file(), ["pretrain.kind=stylegan", "pretrain.teacher=none"]
+    assert pretrain_key(load_recipe(path, [*adversarial, option])) == pretrain_key(load_recipe(path, adversarial))
 
 
 WHAT = ["seed=1", "batch=64", "alpha.width=0.05", "beta.steps=90", "eval_kimg=3"]
@@ -264,7 +266,7 @@ def test_a_run_s_folder_depends_on_what_is_made_and_not_on_who_makes_it(recipe_f
 
 def test_the_shipped_recipe_keeps_the_folder_of_runs_that_began_with_earlier_versions():
     """A new default or key would begin them anew."""
-    assert pretrain_key(load_recipe("coco")) == "pretrain-bed79585"
+    assert pretrain_key(load_recipe("coco_adversarial")) == "pretrain-bed79585"
 
 
 def mixture(*sources, **changes):
@@ -305,13 +307,14 @@ def test_with_several_sources_mapping_and_attribution_stand_beside_each():
 
 
 def test_workers_are_a_number_or_a_range_that_the_batch_can_be_split_for():
-    def workers(value, batch=32):
-        pretrain = {"workers": value, "batch": batch}
+    def workers(value, **changes):
+        pretrain = {"workers": value, **changes}
         return parse(Recipe, {"name": "a", "source": "x:y", "pretrain": pretrain}, "f").pretrain
 
     assert workers(2).worker_range == (2, 2)
     assert workers([1, 2]).worker_range == (1, 2)
-    assert workers([1, 3], batch=48).worker_range == (1, 3)
+    stylegan = {"kind": "stylegan", "batch": 48}
+    assert workers([1, 3], **stylegan).worker_range == (1, 3)
     larger = "the first number is larger than the second"
     for value, told in (([1, 3], "not a multiple of 4 x workers .3."), ([2, 1], larger)):
         with pytest.raises(ConfigError, match=told):

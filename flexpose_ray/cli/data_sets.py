@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from flexpose_ray.cli.verb import Outcome, Verbs, add_settings, add_verb
+from flexpose_ray.cli.verb import Outcome, Verbs, add_kind, add_settings, add_verb
 from flexpose_ray.errors import ConfigError
 
 
@@ -14,6 +14,7 @@ def add_verbs(verbs: Verbs) -> None:
     sub = add_verb(verbs, generate, "generate", "sample any number of poses to storage", example)
     add_settings(sub)
     sub.add_argument("--generator", metavar="URI", help="generator or builtin:coco; a data set that grows has its own")
+    add_kind(sub)
     sub.add_argument(
         "--count", type=int, metavar="N", help="poses in all (default: 20000); with more, a data set grows"
     )
@@ -64,6 +65,10 @@ def generate(args) -> Outcome:
     changes = [f"{k}={getattr(args, k)}" for k in ("count", "seed", "actors", "images") if getattr(args, k) is not None]
     changes += [f"gate.mode='{args.gate}'"] if args.gate else []  # off without quotes is false in YAML
     config = load_section("generate", args.config, args.set, changes, None if args.generator else _pinned(store))
+    if args.generator:
+        from flexpose_ray.models.generators import generator_of_kind
+
+        args.generator = generator_of_kind(args.generator, args.kind)
     if args.dry_run:
         return _would_generate(args.generator, store, config)
     from flexpose_ray.engine.generate.run import generate
@@ -81,7 +86,7 @@ def generate(args) -> Outcome:
 def _pinned(store):
     """The settings that the data set was begun with, for a call that only lets it grow."""
     from flexpose_ray.config import GenerateConfig
-    from flexpose_ray.dataset.run_spec import RunSpec
+    from flexpose_ray.dataset.run_spec import BF16, RunSpec
     from flexpose_ray.storage.base import MissingKeyError
 
     try:
@@ -89,7 +94,8 @@ def _pinned(store):
     except MissingKeyError:
         hint = "name one: --generator models/mine, or builtin:coco"
         raise ConfigError("--generator", f"needed, since no data set is at {store.uri}", hint) from None
-    return GenerateConfig(seed=run.seed, shard_size=run.shard_size, batch=run.batch, images=run.images, gate=run.gate)
+    same = {"seed": run.seed, "shard_size": run.shard_size, "batch": run.batch, "images": run.images, "gate": run.gate}
+    return GenerateConfig(**same, bf16=run.precision == BF16)
 
 
 def _would_generate(generator: str | None, store, config) -> Outcome:
@@ -97,8 +103,8 @@ def _would_generate(generator: str | None, store, config) -> Outcome:
     from flexpose_ray.dataset.layout import MODEL, plan_shards
     from flexpose_ray.models.generators import load_sampler
 
-    load_sampler(generator or f"{store.uri}/{MODEL}")
-    shards = plan_shards(config.count, config.shard_size)
+    sampler = load_sampler(generator or f"{store.uri}/{MODEL}")
+    shards = plan_shards(config.count, config.shard_size or sampler.best_shard)
     there = f", {len(committed(store) & set(shards)):,} of which are there"
     text = f"would sample {config.count:,} poses in {len(shards):,} shards{there}, to {store.uri}"
     return 0, config.model_dump(mode="json"), text

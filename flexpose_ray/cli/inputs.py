@@ -17,6 +17,19 @@ def recipe_name(args) -> str:
     return args.recipe or args.config
 
 
+def recipe_of_kind(args, recipe):
+    """The recipe as --kind and --paper want it.
+
+    Raises:
+        ConfigError: --paper with --kind flow.
+    """
+    if args.paper and args.kind == "flow":
+        raise ConfigError("--paper", "takes a StyleGAN, and --kind is flow", "leave one of them out")
+    if args.paper:
+        return recipe.in_the_papers_way()
+    return recipe.of_kind(args.kind) if args.kind else recipe
+
+
 def poses_at(uri: str):
     """The poses of one of our pose sets, by its URI, or of any source, as KIND:PATH."""
     from flexpose_ray.sources.read import KINDS, read_source

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flexpose_ray.cli.inputs import poses_at, recipe_name
-from flexpose_ray.cli.verb import Outcome, Verbs, add_recipe, add_settings, add_verb
+from flexpose_ray.cli.inputs import poses_at, recipe_name, recipe_of_kind
+from flexpose_ray.cli.verb import Outcome, Verbs, add_kind, add_recipe, add_settings, add_verb
 from flexpose_ray.errors import ConfigError
 
 
@@ -15,9 +15,10 @@ def add_verbs(verbs: Verbs) -> None:
     sub.add_argument("--mapping", metavar="FILE", help="YAML that maps our joints to yours, or to several to average")
     sub.add_argument("--out", required=True, metavar="URI", help="the .parquet file to write")
 
-    example = "flexpose pretrain coco --set pretrain.kimg=300 --storage runs"
-    sub = add_verb(verbs, pretrain, "pretrain", "train a generator and its beta on source poses", example)
+    example = "flexpose pretrain coco --storage runs\nflexpose pretrain coco --kind stylegan --set pretrain.kimg=300"
+    sub = add_verb(verbs, pretrain, "pretrain", "train a generator on source poses", example)
     add_recipe(sub)
+    add_kind(sub, "a StyleGAN against a discriminator")
     sub.add_argument("--price", type=float, metavar="X", help="price of all machines per hour, for --dry-run's plan")
 
     example = "flexpose adapt --generator builtin:coco --shots sets/mine.parquet --out models/mine"
@@ -30,7 +31,7 @@ def add_verbs(verbs: Verbs) -> None:
     shots.add_argument("--shots-by-label", metavar="URI", help="many targets: one for each label of a pose set")
     sub.add_argument("--workers", type=int, metavar="K", help="with many targets: adaptations at a time")
     sub.add_argument("--layers", metavar="L,L", help="style layers to adapt: numbers from 1, or all, or w")
-    sub.add_argument("--paper", action="store_true", help="start from the paper's own settings")
+    add_kind(sub, "one map on a StyleGAN's third style layer")
     sub.add_argument("--out", required=True, metavar="URI", help="folder for the adapted model")
 
     example = "flexpose import mine.pth --networks mine.yaml --source poses:sets/coco.parquet --out models/mine"
@@ -56,7 +57,7 @@ def prepare(args) -> Outcome:
 def pretrain(args) -> Outcome:
     from flexpose_ray.config import load_recipe, pretrain_key
 
-    recipe = load_recipe(recipe_name(args), args.set)
+    recipe = recipe_of_kind(args, load_recipe(recipe_name(args), args.set))
     from flexpose_ray.engine.runtime.progress import StageLines
     from flexpose_ray.engine.train.run import pretrain
 
@@ -82,6 +83,10 @@ def adapt(args) -> Outcome:
     changes = [f"layers={_layers(args.layers)}"] if args.layers else []
     base = AdaptConfig.paper() if args.paper else None
     config = load_section("adapt", args.config, args.set, changes, base)
+    from flexpose_ray.models.generators import generator_of_kind
+
+    on_styles = args.paper and args.generator.startswith("builtin:")
+    args.generator = generator_of_kind(args.generator, args.kind or ("stylegan" if on_styles else None))
     if not args.shots:
         return _adapt_many(args, config)
     if args.workers:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flexpose_ray.cli.inputs import poses_at, recipe_name
-from flexpose_ray.cli.verb import Outcome, Verbs, add_recipe, add_settings, add_verb
+from flexpose_ray.cli.inputs import poses_at, recipe_name, recipe_of_kind
+from flexpose_ray.cli.verb import Outcome, Verbs, add_kind, add_recipe, add_settings, add_verb
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -22,6 +22,7 @@ def add_verbs(verbs: Verbs) -> None:
     summary = "run a whole recipe: generator, adaptation, data set, scores, report"
     sub = add_verb(verbs, pipeline, "pipeline", summary, "flexpose pipeline quickstart")
     add_recipe(sub)
+    add_kind(sub, "a StyleGAN, and one map on its third style layer")
 
 
 def evaluate(args) -> Outcome:
@@ -57,7 +58,7 @@ def pipeline(args) -> Outcome:
     from flexpose_ray.config import run_key
     from flexpose_ray.config.sweep_recipe import SweepRecipe, load_run
 
-    recipe = load_run(recipe_name(args), args.set)
+    recipe = recipe_of_kind(args, load_run(recipe_name(args), args.set))
     from flexpose_ray.engine.runtime.progress import StageLines
     from flexpose_ray.evaluation.compare import format_table
     from flexpose_ray.pipeline import check_inputs, finished, run_pipeline

@@ -44,6 +44,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
 
 
+def add_kind(parser: argparse.ArgumentParser, paper: str | None = None) -> None:
+    """Let a verb choose the kind of its generator, and the paper's own way, which ``paper`` describes."""
+    kinds = "flow (the default of shipped generators) or stylegan (the paper's)"
+    parser.add_argument("--kind", choices=("flow", "stylegan"), help=f"kind of generator: {kinds}")
+    if paper:
+        parser.add_argument("--paper", action="store_true", help=f"the paper's own way: {paper}")
+
+
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     """Let a verb take a whole recipe, by position or as ``--config``, and a place for its runs."""
     parser.add_argument("recipe", nargs="?", help="recipe to run: YAML file, or shipped name; or use --config")

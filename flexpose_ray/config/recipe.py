@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,11 +14,16 @@ from flexpose_ray.config.sections import (
     AdaptConfig,
     EvaluateConfig,
     GenerateConfig,
+    Kind,
+    NetworkConfig,
     PretrainConfig,
     SourceConfig,
     TargetConfig,
 )
 from flexpose_ray.errors import ConfigError
+from flexpose_ray.models.shipped import BUILTIN, shipped_of_kind
+
+LATER_SIZES = ("shift", "pose_mapping")  # of networks, since the first version
 
 
 class Recipe(Section):
@@ -60,6 +65,25 @@ class Recipe(Section):
             return ()
         return (SourceConfig(poses=self.source, mapping=self.mapping, attribution=self.attribution),)
 
+    def of_kind(self, kind: Kind) -> Self:
+        """This recipe with a generator of that kind: the shipped one of the same source, or pretrained as such.
+
+        Raises:
+            ConfigError: the recipe's numbers do not fit that kind.
+        """
+        values = self.model_dump(mode="json", by_alias=True)
+        values["pretrain"]["kind"] = kind
+        if self.generator and self.generator.startswith(BUILTIN):
+            values["generator"] = shipped_of_kind(self.generator, kind)
+        return parse(type(self), values, self.name)
+
+    def in_the_papers_way(self) -> Self:
+        """This recipe as the paper does it: an adversarially trained StyleGAN, and a map on one style code alone."""
+        stylegan = self.of_kind("stylegan")
+        kept = self.adapt.model_dump(include={"mixup", "steps", "batch", "seed"})
+        pretrain = stylegan.pretrain.model_copy(update={"teacher": "none"})
+        return stylegan.model_copy(update={"adapt": AdaptConfig.paper(**kept), "pretrain": pretrain})
+
     @property
     def source_name(self) -> str:
         """The sources in one line, for messages and cards."""
@@ -69,13 +93,28 @@ class Recipe(Section):
 def pretrain_key(recipe: Recipe) -> str:
     """Name of the pretraining's folder. Other execution keys, or another ``kimg`` of adversarial training, continue it;
     any other change starts a new one."""
-    p = recipe.pretrain
-    adversarial = {"kimg"} if p.kind == "stylegan" and p.teacher == "none" else set()  # others end on a cosine
-    pretrain = p.model_dump(mode="json", exclude={*adversarial, *EXECUTION_KEYS})
+    pretrain = _trained_by(recipe.pretrain)
     source = recipe.source
     if isinstance(source, tuple):
         source = [part.model_dump(exclude={"attribution"}) for part in source]
     return f"pretrain-{config_hash([recipe.skeleton, source, recipe.mapping, pretrain])}"
+
+
+def _trained_by(p: PretrainConfig) -> dict[str, Any]:
+    """What the result of a pretraining depends on; for adversarial ones as the first version wrote it."""
+    values = p.model_dump(mode="json", exclude={*EXECUTION_KEYS})
+    if p.kind == "flow" or p.taught:
+        return values
+    values["eval_kimg"] = p.every_kimg[1]
+    del values["kimg"]
+    later = {"kind", "teacher", "start", "flow", "style_mixing", "path_length", "path_every"}
+    untouched = {name for name in later - {"kind", "teacher"} if values[name] == _default(PretrainConfig, name)}
+    network = {k: v for k, v in values["network"].items() if k not in LATER_SIZES or v != _default(NetworkConfig, k)}
+    return {k: v for k, v in values.items() if k not in {"kind", "teacher"} | untouched} | {"network": network}
+
+
+def _default(section: type[Section], name: str) -> Any:
+    return section().model_dump(mode="json")[name]
 
 
 def run_key(recipe: Recipe) -> str:

@@ -55,13 +55,13 @@ class FlowConfig(Section):
     width: Count = 256
     hidden: Count = 512
     depth: Count = 3
-    steps: Count = Field(6000, description="of the velocity field")
+    steps: Count = Field(4000, description="of the velocity field")
     batch: Count = 512
     lr: float = Field(2e-3, gt=0)
     student: tuple[Count, Count, Count] = Field(
         (192, 384, 2), description="width, hidden and depth of the one-step student"
     )
-    student_steps: int = Field(2000, ge=2)
+    student_steps: int = Field(1500, ge=2)
     student_batch: Count = 1024
     student_lr: float = Field(2e-3, gt=0)
     pairs: Count = Field(200_000, description="of noise and pose that the student learns from")
@@ -236,6 +236,7 @@ class GenerateConfig(Section):
     batch: Count | None = Field(
         None, description="poses in a pass of the networks; by default 1,024 of a flow, 64 of a StyleGAN"
     )
+    bf16: bool = Field(False, description="run the networks in bfloat16; other poses than in float32, by rounding")
     gate: GateConfig = GateConfig()
     images: Literal["png", "webp"] | None = None
     actors: Count | None = None

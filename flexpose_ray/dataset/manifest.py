@@ -52,7 +52,7 @@ class Manifest:
         return cls(**fields | {"run": RunSpec.from_json(fields["run"], where, "run."), "shards": shards})
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"run": self.run.to_json()}
 
     @property
     def key(self) -> str:

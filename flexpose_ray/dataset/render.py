@@ -14,7 +14,7 @@ import torch
 from flexpose_ray.dataset.commits import ShardEntry, commit_shard
 from flexpose_ray.dataset.layout import MODEL, ShardId
 from flexpose_ray.dataset.pictures import draw_images
-from flexpose_ray.dataset.run_spec import RunSpec
+from flexpose_ray.dataset.run_spec import BF16, RunSpec
 from flexpose_ray.dataset.shards import encode_shard
 from flexpose_ray.errors import ConfigError, WeightsError
 from flexpose_ray.models.generators import load_sampler
@@ -35,8 +35,8 @@ class Poses:
     confidence_NJ: np.ndarray
     stats: dict[str, Any]
 
-    def encode(self, images: list[bytes] | None = None) -> bytes:
-        return encode_shard(self.index_N, self.keypoints_NJ2, self.confidence_NJ, images)
+    def encode(self, images: list[bytes] | None = None, confidence: str | None = None) -> bytes:
+        return encode_shard(self.index_N, self.keypoints_NJ2, self.confidence_NJ, images, confidence)
 
 
 class ShardRenderer:
@@ -55,7 +55,8 @@ class ShardRenderer:
         self.threads = 1  # a pool has an actor for every core; also, bytes must not depend on the machine
         torch.backends.cudnn.deterministic = True
         self.store, self.run = store, run
-        self.sampler = load_sampler(f"{store.uri}/{MODEL}", run.batch, device, store.patience_s)
+        bf16 = run.precision == BF16
+        self.sampler = load_sampler(f"{store.uri}/{MODEL}", run.batch, device, store.patience_s, bf16)
         if self.sampler.digest != run.generator:
             problem = f"holds generator {self.sampler.digest[:16]}, the run began with {run.generator[:16]}"
             hint = "repeat `flexpose generate` with the generator that it began with"
@@ -117,7 +118,7 @@ class ShardRenderer:
         """A shard's bytes, with its pictures where the data set has them, and the statistics for its commit."""
         poses, encoding = self.poses(shard), self.run.images
         images = draw_images(poses.keypoints_NJ2, self.sampler.alpha, encoding) if encoding else None
-        return poses.encode(images), poses.stats
+        return poses.encode(images, self.run.confidence), poses.stats
 
 
 class Rendered(NamedTuple):

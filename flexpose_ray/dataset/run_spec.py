@@ -11,6 +11,7 @@ from flexpose_ray.errors import ConfigError, DataError, StorageError
 from flexpose_ray.storage.base import Store, read_json
 
 FORMAT = 2  # of shards, commits and manifests
+BF16 = "bfloat16"  # a precision
 
 KINDS: Kinds = {
     "format": int,
@@ -24,6 +25,7 @@ KINDS: Kinds = {
     "images": str | None,
     "alpha": dict,
 }
+OPTIONAL_KINDS: Kinds = {"confidence": str | None, "precision": str | None}  # written where they are not None only
 GATE_KINDS: Kinds = {
     "mode": str,
     "confidence": float,
@@ -49,6 +51,8 @@ class RunSpec:
         schema: Arrow type of every column of a shard.
         images: "png" or "webp" where shards hold pictures, else None.
         alpha: arguments of :class:`pose.alpha.Alpha`, which draws the poses.
+        confidence: what the column of that name holds; None: what beta reads off the images.
+        precision: "bfloat16" where networks ran in it; None: float32.
         format: version of what lies on storage.
     """
 
@@ -61,6 +65,8 @@ class RunSpec:
     schema: dict[str, str]
     images: str | None
     alpha: dict[str, Any]
+    confidence: str | None = None
+    precision: str | None = None
     format: int = FORMAT
 
     @classmethod
@@ -81,7 +87,9 @@ class RunSpec:
         if found != FORMAT:
             hint = "upgrade flexpose-ray, or generate the data set again in another place"
             raise DataError(where, f"{prefix}format is {found}, this version reads {FORMAT}", hint)
-        run = cls(**checked_fields(value, KINDS, where, prefix))
+        if isinstance(value, dict):
+            value = dict.fromkeys(OPTIONAL_KINDS) | value
+        run = cls(**checked_fields(value, KINDS | OPTIONAL_KINDS, where, prefix))
         checked_fields(run.gate, GATE_KINDS, where, f"{prefix}gate.")
         checked_fields(run.alpha, ALPHA_KINDS, where, f"{prefix}alpha.")
         checked_values(run.schema, str, where, f"{prefix}schema.")
@@ -91,7 +99,8 @@ class RunSpec:
         return run
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        values = asdict(self)
+        return {key: value for key, value in values.items() if value is not None or key not in OPTIONAL_KINDS}
 
     def pin(self, store: Store) -> None:
         """Record the run in ``store``, or check that it is the one recorded there.

@@ -15,15 +15,23 @@ from flexpose_ray.storage.base import Store
 COMPRESSION = {"index": "zstd", "keypoints.list.element": "zstd", "confidence.list.element": "zstd"}
 
 
-def shard_schema(n_joints: int, images: bool) -> pa.Schema:
-    """Columns of a shard: index, keypoints (x and y of every joint, crop units), confidence, and pictures if wanted."""
+def shard_schema(n_joints: int, images: bool, confidence: str | None = None) -> pa.Schema:
+    """Columns of a shard: index, keypoints (x and y of every joint, crop units), confidence, and pictures if wanted.
+
+    ``confidence`` is that column's meaning, for its metadata; None leaves it out, as shards of a StyleGAN always did.
+    """
     fields = [("index", pa.int64()), ("keypoints", _floats(2 * n_joints)), ("confidence", _floats(n_joints))]
     fields += [("image", pa.binary())] if images else []
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
+    meanings = {} if confidence is None else {"confidence": {"meaning": confidence}}
+    return pa.schema([pa.field(name, kind, nullable=False, metadata=meanings.get(name)) for name, kind in fields])
 
 
 def encode_shard(
-    index_N: np.ndarray, keypoints_NJ2: np.ndarray, confidence_NJ: np.ndarray, images: list[bytes] | None = None
+    index_N: np.ndarray,
+    keypoints_NJ2: np.ndarray,
+    confidence_NJ: np.ndarray,
+    images: list[bytes] | None = None,
+    confidence: str | None = None,
 ) -> bytes:
     """Encode a shard; the same arrays give the same bytes under the same pyarrow.
 
@@ -32,6 +40,7 @@ def encode_shard(
         keypoints_NJ2: crop units, stored as float32.
         confidence_NJ: one value for each joint, stored as float32.
         images: one encoded picture for each pose, or None for a shard without that column.
+        confidence: meaning of that column; see :func:`shard_schema`.
 
     Raises:
         DataError: shapes that do not fit each other, or values that are not finite.
@@ -45,7 +54,7 @@ def encode_shard(
     if not finite_N.all():
         where = f"pose {int(index_N[finite_N.argmin()])}"
         raise DataError(where, "keypoints or confidence hold NaN or infinity", "train the generator again")
-    schema = shard_schema(n_joints, images is not None)
+    schema = shard_schema(n_joints, images is not None, confidence)
     columns = [
         pa.array(np.asarray(index_N, np.int64)),
         pa.FixedSizeListArray.from_arrays(_flat(keypoints_NJ2), type=schema.field("keypoints").type),

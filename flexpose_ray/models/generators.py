@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flexpose_ray.errors import WeightsError
-from flexpose_ray.models.shipped import shipped_with_digest
+from flexpose_ray.errors import ConfigError, WeightsError
+from flexpose_ray.models.shipped import BUILTIN, shipped_of_kind, shipped_with_digest
 from flexpose_ray.models.shots import SHOTS
 from flexpose_ray.models.weights import Model, copy_weights, load_into, read_model, resolve, write_model
 from flexpose_ray.networks.beta import Beta
-from flexpose_ray.networks.bundle import Networks
+from flexpose_ray.networks.bundle import Kind, Networks
 from flexpose_ray.networks.discriminator import Discriminator
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.pose_flow import PoseFlow
@@ -83,7 +83,11 @@ def save_adapted(
 
 
 def load_sampler(
-    uri: str, batch: int | None = None, device: torch.device | str = "cpu", patience_s: float = PATIENCE_S
+    uri: str,
+    batch: int | None = None,
+    device: torch.device | str = "cpu",
+    patience_s: float = PATIENCE_S,
+    bf16: bool = False,
 ) -> PoseSampler:
     """Sampler of a pretrained or an adapted model.
 
@@ -92,11 +96,12 @@ def load_sampler(
         batch: poses a pass of the networks; what is fastest for the generator's kind where None.
         device: where they run.
         patience_s: how long to retry while a storage server is unreachable.
+        bf16: run the networks in bfloat16, which pays where the device has instructions for it.
 
     Raises:
         WeightsError: missing or damaged, or the base of an adapted model is missing or a different one.
     """
-    return sampler_of(read_model(uri, patience_s=patience_s), uri, batch, device, patience_s)
+    return sampler_of(read_model(uri, patience_s=patience_s), uri, batch, device, patience_s, bf16)
 
 
 def sampler_of(
@@ -105,6 +110,7 @@ def sampler_of(
     batch: int | None = None,
     device: torch.device | str = "cpu",
     patience_s: float = PATIENCE_S,
+    bf16: bool = False,
 ) -> PoseSampler:
     """:func:`load_sampler` of a model that was read from ``uri`` already; an adapted one's base is read now."""
     if model.kind == "generator":
@@ -118,7 +124,38 @@ def sampler_of(
         shots_SJ2 = model.tensors.pop(SHOTS).numpy()
         transfer = Transfer.for_generator(base.generator, **model.config["transfer"])
         transfer.load_state_dict(model.tensors)
-    return base.sampler(transfer, batch, device, ModelFacts(model.digest, base.limits, shots_SJ2))
+    sampler = base.sampler(transfer, batch, device, ModelFacts(model.digest, base.limits, shots_SJ2))
+    sampler.bf16 = bf16
+    return sampler
+
+
+def kind_of(uri: str) -> Kind:
+    """The kind of a pretrained generator, or of the one that a model was adapted from.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
+    model = read_model(uri)
+    if model.kind == "adapted":
+        return kind_of(_base_uri(model, uri))
+    return "flow" if "flow" in model.config else "stylegan"
+
+
+def generator_of_kind(uri: str, kind: Kind | None) -> str:
+    """The generator at ``uri``, or, of shipped ones, the one of that kind with the same source.
+
+    Raises:
+        ConfigError: it is of the other kind.
+        WeightsError: missing or damaged.
+    """
+    if kind is None:
+        return uri
+    if uri.startswith(BUILTIN):
+        return shipped_of_kind(uri, kind)
+    if (found := kind_of(uri)) != kind:
+        problem = f"{uri} is of kind {found}"
+        raise ConfigError(f"--kind {kind}", problem, f"name a generator of kind {kind}, or leave --kind out")
+    return uri
 
 
 def attributions(uri: str) -> list[str]:
@@ -178,7 +215,7 @@ def _is_whole_copy(store: Store, model: Model, uri: str) -> bool:
 def _base_uri(model: Model, uri: str) -> str:
     """Address of an adapted model's base; a plain path is relative to the model's own folder."""
     base = model.card["base"]
-    if base.startswith("builtin:"):  # the package may ship another one under that name by now
+    if base.startswith(BUILTIN):  # the package may ship another one under that name by now
         return shipped_with_digest(model.config["base_digest"]) or base
     if ":" in base or base.startswith("/"):
         return base

@@ -10,6 +10,10 @@ from pathlib import Path
 from flexpose_ray.errors import ConfigError
 
 BUILTIN = "builtin:"
+SUFFIXES = (
+    "-stylegan",
+    "-adversarial",
+)  # of StyleGANs that were trained on the source of the flow NAME; first the default
 
 
 def shipped_folder(uri: str) -> str:
@@ -31,6 +35,14 @@ def shipped_with_digest(digest: str) -> str | None:
         if json.loads((folder / "model.json").read_bytes())["digest"] == digest:
             return f"{BUILTIN}{folder.name}"
     return None
+
+
+def shipped_of_kind(uri: str, kind: str) -> str:
+    """The shipped generator of that kind, "flow" or "stylegan", that was trained on the source of ``builtin:NAME``."""
+    name = next((uri.removesuffix(suffix) for suffix in SUFFIXES if uri.endswith(suffix)), uri)
+    if kind == "flow":
+        return name
+    return f"{name}{SUFFIXES[0]}" if uri == name else uri
 
 
 def _folders() -> Iterator[Path]:

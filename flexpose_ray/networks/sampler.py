@@ -58,7 +58,9 @@ class PoseSampler(ABC):
     kind: ClassVar[str]
     best_batch: ClassVar[int]
     best_shard: ClassVar[int]  # poses in a shard: what takes a core a second or two
+    confidence: ClassVar[str | None] = None  # its meaning, where it is not beta's
     read: Read | None = None  # beta's reading of images; a flow has no beta
+    bf16 = False  # whether networks run in bfloat16
 
     def __init__(
         self,
@@ -125,8 +127,10 @@ class PoseSampler(ABC):
         if n == 0:
             return np.empty((0, joints, 2), np.float32), np.empty((0, joints), np.float32)
         rows_N = torch.arange(-(-n // self.batch) * self.batch) % n  # the last batch is filled up
-        found = [network(x_N[rows].to(self.device)) for rows in rows_N.split(self.batch)]
-        keypoints_NJ2, confidence_NJ = (torch.cat(part)[:n].cpu().numpy() for part in zip(*found, strict=True))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            found = [network(x_N[rows].to(self.device)) for rows in rows_N.split(self.batch)]
+        parts = (torch.cat(part)[:n].float().cpu().numpy() for part in zip(*found, strict=True))
+        keypoints_NJ2, confidence_NJ = parts
         return keypoints_NJ2, confidence_NJ
 
 
@@ -165,8 +169,10 @@ class StyleGanSampler(PoseSampler):
         return latents(seed, indices_N, self.numbers)
 
     def poses_of_latents(self) -> Callable[[torch.Tensor], Poses]:
+        if self.bf16:
+            return lambda z_NZ: self.beta(self.images(z_NZ))
         generator, beta = FoldedGenerator(self.generator, self.transfer), FoldedBeta(self.beta, self.generator.size)
-        return lambda z_NZ: beta(generator(z_NZ))
+        return lambda z_NZ: beta(generator(z_NZ))  # never in bfloat16: they write into maps of float32
 
     def images(self, z_NZ: torch.Tensor) -> torch.Tensor:
         """g(z): images (N, C, H, W), about [-1, 1]; differentiable, unlike :meth:`sample`."""
@@ -192,6 +198,7 @@ class FlowSampler(PoseSampler):
     """
 
     kind, best_batch, best_shard = "flow", 1024, 10_000
+    confidence = "exp(-e / 0.05), e being the error that the one-step network expects of the joint, crop units"
 
     def __init__(
         self,

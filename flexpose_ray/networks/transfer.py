@@ -29,7 +29,7 @@ def layer_set(
         n_layers: style layers of the generator.
         counting: of the numbers in ``layers``. "stylegan2" is ours: a layer is a convolution, 1 that of 4 x 4, 3
             the second of 8 x 8. "stylegan" is that of 2018: its layer 1 styles the constant before the first
-            convolution, so that 2 is the convolution of 4 x 4, and 3 the first of 8 x 8; the constant has no style here.
+            convolution, so that 2 is the convolution of 4 x 4, and 3 the first of 8 x 8; here it has no style.
 
     Raises:
         ConfigError: no layer, one that there is not, an unknown word or counting, or any layer of a flow (0 layers).

@@ -20,12 +20,12 @@ def _no_addresses(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "pretraining", "run"),
     [
-        ("cmu", "pretrain-0071c352", "cmu-416c6f74"),
-        ("coco", "pretrain-bed79585", "coco-508053fa"),
-        ("coco_mpii", "pretrain-8a33122e", "coco_mpii-c8109e19"),
-        ("coco_to_penn", "pretrain-bdff7876", "coco_to_penn-955468c7"),
-        ("mpii", "pretrain-40981814", "mpii-17541f61"),
-        ("quickstart", "pretrain-296c2ac0", "quickstart-0e272db5"),
+        ("cmu", "pretrain-0071c352", "cmu-b4df9391"),
+        ("coco", "pretrain-a6e1eb50", "coco-f9c5cd6b"),
+        ("coco_mpii", "pretrain-8a33122e", "coco_mpii-78816c8e"),
+        ("coco_to_penn", "pretrain-a6e1eb50", "coco_to_penn-a03ce134"),
+        ("mpii", "pretrain-40981814", "mpii-36f201ba"),
+        ("quickstart", "pretrain-6ff3d3ba", "quickstart-c42181b4"),
     ],
 )
 def test_a_whole_run_and_its_pretraining_keep_their_folders(name, pretraining, run):
@@ -42,9 +42,9 @@ def test_a_whole_run_and_its_pretraining_keep_their_folders(name, pretraining, r
         (BenchmarkRecipe, benchmark_key, "benchmark_quick-240c82f8"),
         (BenchmarkRecipe, benchmark_key, "benchmark_size-5734fc5d"),
         (BenchmarkRecipe, benchmark_key, "benchmark_sources-4dacfed2"),
-        (SweepRecipe, sweep_key, "sweep-sweep_layers-6b1b78ec"),
-        (SweepRecipe, sweep_key, "sweep-sweep_loss-d4fc90d5"),
-        (SweepRecipe, sweep_key, "sweep-sweep_quick-dc2fd9e7"),
+        (SweepRecipe, sweep_key, "sweep-sweep_layers-3dfacf77"),
+        (SweepRecipe, sweep_key, "sweep-sweep_loss-e0c963dc"),
+        (SweepRecipe, sweep_key, "sweep-sweep_quick-efa66c3b"),
     ],
 )
 def test_benchmarks_and_sweeps_keep_their_folders(model, key, folder):
@@ -59,8 +59,8 @@ def test_benchmarks_and_sweeps_keep_their_folders(model, key, folder):
         ("benchmark_quick", "coral", "21de5e97"),
         ("benchmark_quick", "flow", "bcdde693"),
         ("benchmark_quick", "lora", "45282a1f"),
-        ("benchmark_quick", "flexpose", "ed41b719"),
-        ("benchmark_size", "blend_5k", "b65863da"),
+        ("benchmark_quick", "flexpose", "b3d90017"),
+        ("benchmark_size", "blend_5k", "99209917"),
         ("benchmark_size", "coral_121k", "b3288ab1"),
     ],
 )

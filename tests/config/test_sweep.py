@@ -10,7 +10,7 @@ from flexpose_ray.config.sweep_recipe import SweepRecipe, check_points, load_swe
 from flexpose_ray.errors import ConfigError
 
 ADAPT = {"name": "s", "generator": "builtin:coco", "target": {"poses": "synthetic:rowing"}}
-PRETRAIN = {"name": "s", "source": "synthetic:rowing"}
+PRETRAIN = {"name": "s", "source": "synthetic:rowing", "pretrain": {"kind": "stylegan", "teacher": "none"}}
 
 
 def recipe(base: dict = ADAPT, **sweep) -> SweepRecipe:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flexpose_ray.errors import ConfigError, StorageError, WeightsError
-from flexpose_ray.models import weights
+from flexpose_ray.models import shipped
 from flexpose_ray.models.weights import load_into, load_tensors, read_model, resolve, write_model
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.local import LocalStore
@@ -186,7 +186,8 @@ def test_bytes_that_are_no_safetensors_are_refused():
 
 def test_an_unknown_shipped_generator_is_refused_with_the_known_ones(tmp_path, monkeypatch):
     (tmp_path / "weights" / "some").mkdir(parents=True)
-    monkeypatch.setattr(weights.resources, "files", lambda package: tmp_path)
+    (tmp_path / "weights" / "some" / "model.json").write_text("{}")
+    monkeypatch.setattr(shipped.resources, "files", lambda package: tmp_path)
     assert resolve("builtin:some") == str(tmp_path / "weights" / "some")
     for name in ("other", "", "..", "some/../some"):
         with pytest.raises(ConfigError, match=r"no such shipped generator \(choose one of some\)"):

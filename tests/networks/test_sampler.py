@@ -7,10 +7,11 @@ import torch
 
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.generator import Generator
-from flexpose_ray.networks.sampler import StyleGanSampler
+from flexpose_ray.networks.pose_flow import PoseFlow
+from flexpose_ray.networks.sampler import FlowSampler, StyleGanSampler
 from flexpose_ray.networks.transfer import Transfer
 from flexpose_ray.pose.alpha import Alpha
-from flexpose_ray.pose.latents import latents
+from flexpose_ray.pose.latents import block_latents, latents
 
 
 def sampler(batch=8, transfer=None, skeleton="body_15"):
@@ -116,3 +117,45 @@ def test_images_are_differentiable():
     s.transfer.requires_grad_(True)
     s.images(torch.randn(2, s.generator.z_size)).square().sum().backward()
     assert next(s.transfer.parameters()).grad.abs().sum() > 0
+
+
+def flow_sampler(batch=8, heun=0, transfer=None) -> FlowSampler:
+    torch.manual_seed(0)
+    flow = PoseFlow("body_15", [], 16, 32, 1, (16, 32, 1))
+    return FlowSampler(flow, Alpha(size=16), transfer, batch, heun=heun)
+
+
+def test_a_flow_s_poses_depend_on_their_address_alone():
+    keypoints, confidence = flow_sampler().sample(3, np.arange(20))
+    assert (keypoints.shape, confidence.shape, keypoints.dtype) == ((20, 15, 2), (20, 15), np.float32)
+    for count in (1, 8, 19):
+        np.testing.assert_array_equal(flow_sampler().sample(3, np.arange(count))[0], keypoints[:count])
+    np.testing.assert_array_equal(flow_sampler().sample(3, np.arange(8, 16))[0], keypoints[8:16])
+    assert not np.allclose(flow_sampler().sample(4, np.arange(20))[0], keypoints)
+
+
+def test_a_flow_is_read_at_block_latents_in_one_step_or_followed():
+    z_NZ = torch.as_tensor(block_latents(3, np.arange(8), 30)[0])
+    s = flow_sampler()
+    with torch.inference_mode():
+        one, confidence = s.flow(z_NZ)
+        many = s.flow.poses(s.flow.solve(z_NZ, 12))
+    found = s.sample(3, np.arange(8))
+    np.testing.assert_array_equal(found[0], one.numpy())
+    np.testing.assert_array_equal(found[1], confidence.numpy())
+    followed = flow_sampler(heun=12).sample(3, np.arange(8))
+    np.testing.assert_array_equal(followed[0], many.numpy())
+    assert (followed[1] == 1).all()
+
+
+def test_a_flow_s_blend_takes_numbers_of_its_own():
+    """The same latents with and without a blend, so that adapted poses can be compared with the source's."""
+    transfer = Transfer([], 0, "none", blend={"shots": 3, "joints": 15, "prior": 1.0})
+    plain, blended = flow_sampler(), flow_sampler(transfer=transfer)
+    assert (plain.numbers, blended.numbers) == (30, 35)
+    np.testing.assert_allclose(blended.sample(0, np.arange(9))[0], plain.sample(0, np.arange(9))[0], atol=1e-6)
+
+
+def test_what_is_best_depends_on_the_kind_and_only_a_stylegan_reads():
+    assert (flow_sampler(batch=None).batch, sampler(batch=None).batch) == (1024, 64)
+    assert flow_sampler().read is None and callable(sampler().read)

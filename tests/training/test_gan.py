@@ -1,7 +1,6 @@
 """A training step: drawn by its number, shared by any number of workers, resumed bit for bit."""
 
 import copy
-import threading
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from flexpose_ray.training.draw import Draw
 from flexpose_ray.training.gan import GanTrainer
 from flexpose_ray.training.losses import energy_distance
 from flexpose_ray.training.settings import SINGLE, GanSettings, RealPoses, Worker
+from tests.training.workers import train_together
 
 POSES_NJ2 = np.random.default_rng(0).uniform(0.2, 0.8, (60, 15, 2)).astype(np.float32)
 
@@ -243,49 +243,16 @@ def test_the_same_seed_trains_the_same_and_another_one_another():
     assert reports[0] == reports[1] != reports[2]
 
 
-def run_workers(world, steps, **settings):
-    """Train with ``world`` workers in threads that average like an all-reduce; losses averaged over workers."""
-    barrier, slots, reports = threading.Barrier(world), [None] * world, [None] * world
-
-    def work(rank):
-        def exchange(tensors):
-            slots[rank] = [t.clone() for t in tensors]
-            barrier.wait(30)
-            everyone = list(zip(*slots, strict=True))
-            barrier.wait(30)
-            return everyone
-
-        def reduce(tensors):
-            everyone = exchange(tensors)
-
-            def finish():  # not before: what is done meanwhile may not lean on it
-                for tensor, parts in zip(tensors, everyone, strict=True):
-                    tensor.copy_(sum(parts) / world)
-
-            return finish
-
-        with building:  # torch's seed belongs to the whole process
-            worker = Worker("cpu", rank, world, reduce, lambda rows: torch.cat(exchange([rows])[0]))
-            t = workers[rank] = trainer(worker, **settings)
-        reports[rank] = [t.step() for _ in range(steps)]
-
-    building, workers = threading.Lock(), [None] * world
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads)
-    means = [{name: np.mean([row[name] for row in rows]) for name in rows[0]} for rows in zip(*reports, strict=True)]
-    return means, workers
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("pose_from_kimg", "more"), [(0.032, {}), (80, {}), (80, REGULARISERS)])
 def test_two_workers_train_what_one_trains(pose_from_kimg, more):
     settings = {"batch": 16, "r1_every": 2, "augment_target": 0.0, "pose_from_kimg": pose_from_kimg, **more}
-    alone, (single,) = run_workers(1, 6, **settings)
-    together, (first, second) = run_workers(2, 6, **settings)
+
+    def make(worker):
+        return trainer(worker, **settings)
+
+    alone, (single,) = train_together(make, 1, 6)
+    together, (first, second) = train_together(make, 2, 6)
     for step, (one, two) in enumerate(zip(alone, together, strict=True)):
         assert two == pytest.approx(one, rel=1e-3, abs=1e-3)
         assert ("pose" in one) == (step * 0.016 >= pose_from_kimg)

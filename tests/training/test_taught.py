@@ -1,7 +1,5 @@
 """A generator taught by a flow: drawn by the step's number, shared by any number of workers, resumed bit for bit."""
 
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -12,8 +10,9 @@ from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.pose_flow import PoseFlow
 from flexpose_ray.pose.alpha import Alpha
-from flexpose_ray.training.settings import SINGLE, Worker
+from flexpose_ray.training.settings import SINGLE
 from flexpose_ray.training.taught import TaughtSettings, TaughtTrainer, _image_error, _rate
+from tests.training.workers import train_together
 
 POSES_NJ2 = np.random.default_rng(0).uniform(0.2, 0.8, (60, 15, 2)).astype(np.float32)
 SMALL = {"size": 16, "z_size": 48, "w_size": 24, "base": 64, "most": 8, "pose_mapping": (16, 24, 1)}
@@ -136,41 +135,9 @@ def test_the_same_seed_draws_the_same_and_another_one_another():
     assert not torch.equal(one._latents(), first)
 
 
-def run_workers(world, steps):
-    """Train with ``world`` workers in threads that average like an all-reduce; losses averaged over workers."""
-    barrier, slots, reports = threading.Barrier(world), [None] * world, [None] * world
-    building, workers = threading.Lock(), [None] * world
-
-    def work(rank):
-        def reduce(tensors):
-            slots[rank] = [t.clone() for t in tensors]
-            barrier.wait(30)
-            everyone = list(zip(*slots, strict=True))
-            barrier.wait(30)
-
-            def finish():
-                for tensor, parts in zip(tensors, everyone, strict=True):
-                    tensor.copy_(sum(parts) / world)
-
-            return finish
-
-        with building:  # torch's seed belongs to the whole process
-            t = workers[rank] = trainer(Worker("cpu", rank, world, reduce))
-        reports[rank] = [t.step() for _ in range(steps)]
-
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads)
-    means = [{name: np.mean([row[name] for row in rows]) for name in rows[0]} for rows in zip(*reports, strict=True)]
-    return means, workers
-
-
 def test_two_workers_train_what_one_trains():
-    alone, (single,) = run_workers(1, 5)
-    together, (first, second) = run_workers(2, 5)
+    alone, (single,) = train_together(trainer, 1, 5)
+    together, (first, second) = train_together(trainer, 2, 5)
     for one, two in zip(alone, together, strict=True):
         assert two == pytest.approx(one, rel=1e-3)
     assert_same_state(first, second)

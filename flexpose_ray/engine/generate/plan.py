@@ -8,7 +8,7 @@ from flexpose_ray.config import GenerateConfig
 from flexpose_ray.dataset.commits import committed
 from flexpose_ray.dataset.layout import MODEL, ShardId, plan_shards
 from flexpose_ray.dataset.manifest import Manifest, newest_manifest, publish
-from flexpose_ray.dataset.run_spec import RunSpec
+from flexpose_ray.dataset.run_spec import BF16, RunSpec
 from flexpose_ray.dataset.shards import shard_schema
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.models.generators import copy_model, load_sampler
@@ -87,4 +87,6 @@ def run_of(sampler: PoseSampler, config: GenerateConfig) -> RunSpec:
         schema={field.name: str(field.type) for field in schema},
         images=config.images,
         alpha=sampler.alpha.config,
+        confidence=sampler.confidence,
+        precision=BF16 if config.bf16 else None,
     )

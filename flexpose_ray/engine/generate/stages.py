@@ -92,7 +92,8 @@ class DrawAndCommit(_Stage):
         poses, stats = decode_shard(row["poses"][0]), json.loads(row["stats"][0])
         with working("draw"):
             images = draw_images(poses["keypoints"], self.alpha, self.run.images)
-            data = encode_shard(poses["index"], poses["keypoints"], poses["confidence"], images)
+            columns = poses["index"], poses["keypoints"], poses["confidence"]
+            data = encode_shard(*columns, images, self.run.confidence)
         with working("commit"):
             commit_shard(self.store, int(row["index"][0]), data, stats)
         return _counted(stats, float(row["busy_s"][0]))

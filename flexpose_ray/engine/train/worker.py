@@ -130,8 +130,13 @@ class Schedule:
 
     @staticmethod
     def of(p: PretrainConfig) -> Schedule:
-        last = p.flow.steps + p.flow.student_steps if p.kind == "flow" else -(-round(p.kimg * 1000) // p.batch)
-        report_every, evaluate_every = (max(1, round(kimg / p.goal_kimg * last)) for kimg in p.every_kimg)
+        if p.kind == "flow":  # its two stages have batches of their own
+            last = p.flow.steps + p.flow.student_steps
+            steps_of_kimg = last / p.goal_kimg
+        else:
+            last = -(-round(p.kimg * 1000) // p.batch)
+            steps_of_kimg = 1000 / p.batch
+        report_every, evaluate_every = (max(1, round(kimg * steps_of_kimg)) for kimg in p.every_kimg)
         return Schedule(report_every, evaluate_every, last)
 
     def evaluates_at(self, step: int) -> bool:

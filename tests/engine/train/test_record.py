@@ -62,7 +62,7 @@ def test_between_evaluations_a_checkpoint_is_written_when_the_last_one_is_old(re
 
 def test_a_worse_generator_does_not_take_the_place_of_the_best(record, monkeypatch):
     scores = iter([{"fd": 0.5, "mmd2": 0.1}, {"fd": 0.6, "mmd2": 0.1}, {"fd": 0.4, "mmd2": 0.2}])
-    monkeypatch.setattr(record.judge, "scores", lambda generator, alpha: next(scores))
+    monkeypatch.setattr(record.judge, "scores", lambda sampler: next(scores))
     kept = []
     for _ in range(3):
         train(record, True)
