@@ -1,4 +1,4 @@
-"""Export a model to programs without Python: generator, beta and sampler as ONNX or TorchScript, and a card."""
+"""Export a model to programs without Python: its networks as ONNX or TorchScript, and a card."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ TRIED = 5  # rows of the comparison; a different number than the tracer's
 
 
 def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
-    """Write generator (latents to images), beta (images to poses) and sampler (latents to poses) of a model to ``out``.
+    """Write the networks of a model to ``out``.
 
-    The files are ``generator``, ``beta`` and ``sampler`` with the format's suffix. The card, ``onnx.json`` or
-    ``torchscript.json``, describes their inputs and outputs; it is written last. Both formats may share a folder.
+    The files are ``sampler`` (latents to poses), and of a StyleGAN ``generator`` (latents to images) and ``beta``
+    (images to poses) too, with the format's suffix. Where a model blends, the sampler's latents are followed by the
+    numbers of the blend. The card, ``onnx.json`` or ``torchscript.json``, describes their inputs and outputs; it is
+    written last. Both formats may share a folder.
 
     Args:
         uri: a pretrained or an adapted model, or ``builtin:coco``.
@@ -49,7 +51,7 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
         hint = "choose another folder, or delete that one"
         raise ConfigError(f"{store.uri}/{card_key}", f"belongs to another model than {uri}", hint)
     skeleton, sources = sampler.alpha.skeleton, attributions(uri)
-    about = {"flexpose.digest": sampler.digest, "flexpose.skeleton": skeleton.name}
+    about = {"flexpose.digest": sampler.digest, "flexpose.kind": sampler.kind, "flexpose.skeleton": skeleton.name}
     about |= {"flexpose.attribution": "; ".join(sources)} if sources else {}
     files = {}
     for network in networks(sampler, torch.jit.script(read_heatmaps) if format == "torchscript" else read_heatmaps):
@@ -66,6 +68,7 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
     card = {
         "format": format,
         "opset": OPSET if format == "onnx" else None,
+        "kind": sampler.kind,
         "digest": sampler.digest,
         "attribution": sources,
         "files": files,

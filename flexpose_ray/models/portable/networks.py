@@ -1,4 +1,5 @@
-"""The modules to export: generator, beta, and both in sequence, each with one input of any batch size."""
+"""The modules to export, each with one input of any batch size: of a StyleGAN generator, beta, and both in sequence; of
+a flow the sampler alone, since there are no images between latents and poses."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ import torch
 from torch import nn
 
 from flexpose_ray.networks.beta import Beta
-from flexpose_ray.networks.sampler import StyleGanSampler
+from flexpose_ray.networks.pose_flow import PoseFlow, PoseStudent
+from flexpose_ray.networks.pose_mapping import TEACHER_KEYS
+from flexpose_ray.networks.sampler import FlowSampler, PoseSampler, StyleGanSampler
 
 Read = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 BATCH = "N"  # the batch size in shapes
@@ -61,38 +64,53 @@ class Reading(nn.Module):
 
 
 class Sampling(nn.Module):
-    """Latents, followed by the blend's numbers where the model has a blend, to keypoints and confidence."""
+    """Latents, followed by the blend's numbers where the model has a blend, to keypoints and confidence.
 
-    def __init__(self, drawing: Drawing, reading: Reading, sampler: StyleGanSampler):
+    Args:
+        generator: latents to keypoints and confidence.
+        sampler: the model.
+    """
+
+    def __init__(self, generator: nn.Module, sampler: PoseSampler):
         super().__init__()
-        self.drawing, self.reading = drawing, reading
-        self._z_size, self._apply_blend = sampler.generator.z_size, sampler.apply_blend
+        self.generator, self.transfer = generator, sampler.transfer
+        self._z_size, self._apply_blend = sampler.z_size, sampler.apply_blend
 
     def forward(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._apply_blend(*self.reading(self.drawing(z[:, : self._z_size])), z)
+        return self._apply_blend(*self.generator(z[:, : self._z_size]), z)
 
 
-def networks(sampler: StyleGanSampler, read: Read) -> tuple[Network, Network, Network]:
-    """Generator, beta and sampler of a model.
+def networks(sampler: PoseSampler, read: Read) -> tuple[Network, ...]:
+    """Generator, beta and sampler of a model whose generator is a StyleGAN; the sampler of one whose is a flow.
 
     Args:
         sampler: the model.
-        read: reads heatmaps: ``read_heatmaps`` of networks/beta.py, or its scripted form.
+        read: reads heatmaps: ``read_heatmaps`` of networks/beta.py, or its scripted form. A flow has none.
     """
-    alpha, joints = sampler.alpha, sampler.alpha.skeleton.n_joints
-    z, numbers = (
-        _port("z", [size], "standard normal, independent") for size in (sampler.generator.z_size, sampler.numbers)
-    )
-    image = _port("image", [alpha.channels, alpha.size, alpha.size], PIXELS[alpha.channels])
+    joints = sampler.alpha.skeleton.n_joints
     keypoints = _port("keypoints", [joints, 2], "x to the right and y down, 0 to 1 from edge to edge of the square")
     confidence = _port("confidence", [joints], "0 to 1")
+    numbers = _port("z", [sampler.numbers], "standard normal, independent")
+    if isinstance(sampler, FlowSampler):
+        of_flow = Sampling(_student(sampler.flow), sampler)
+        return (Network("sampler", of_flow.eval(), numbers, (keypoints, confidence)),)
+    alpha, z = sampler.alpha, _port("z", [sampler.z_size], "standard normal, independent")
+    image = _port("image", [alpha.channels, alpha.size, alpha.size], PIXELS[alpha.channels])
     drawing, reading = Drawing(sampler), Reading(sampler.beta, read)
-    sampling = Sampling(drawing, reading, sampler)
+    sampling = Sampling(nn.Sequential(drawing, reading), sampler)
     return (
         Network("generator", drawing.eval(), z, (image,)),
         Network("beta", reading.eval(), image, (keypoints, confidence)),
         Network("sampler", sampling.eval(), numbers, (keypoints, confidence)),
     )
+
+
+def _student(flow: PoseFlow) -> PoseStudent:
+    """The flow's student alone, so that the velocity field is in no file."""
+    student = PoseStudent(**{key: flow.config[key] for key in TEACHER_KEYS})
+    weights = flow.state_dict()
+    student.load_state_dict({name: weights[name] for name in student.state_dict()})
+    return student.requires_grad_(False)
 
 
 def _port(name: str, shape: list[int], values: str) -> dict[str, Any]:

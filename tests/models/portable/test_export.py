@@ -27,6 +27,7 @@ from flexpose_ray.pose.limits import PoseLimits
 from flexpose_ray.pose.moments import moments
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
+from tests.small_flow import save_blended, save_flow, save_taught
 
 RUN = {"onnx": run_onnx, "torchscript": run_torchscript}
 BATCHES = (1, 3, 64)
@@ -91,6 +92,7 @@ def test_the_card_says_what_the_files_are(exported, adapted):
     stored = json.loads(store.get(f"{card['format']}.json"))
     assert stored == json.loads(json.dumps({key: value for key, value in card.items() if key != "uri"}))
     assert (stored["digest"], stored["attribution"]) == (load_sampler(adapted).digest, ["of the shots"])
+    assert stored["kind"] == "stylegan"
     assert stored["opset"] == (18 if card["format"] == "onnx" else None)
     assert stored["skeleton"]["joints"][:2] == ["head", "neck"]
     files = list(stored["files"].values())
@@ -116,7 +118,7 @@ def test_onnx_is_the_same_bytes_again_and_names_its_model(exported, adapted):
     store, card = exported
     data = store.get("beta.onnx")
     about = {prop.key: prop.value for prop in onnx.load_from_string(data).metadata_props}
-    assert about["flexpose.digest"] == card["digest"]
+    assert (about["flexpose.digest"], about["flexpose.kind"]) == (card["digest"], "stylegan")
     assert to_onnx(networks(load_sampler(adapted), read_heatmaps)[1], about) == data
 
 
@@ -138,6 +140,59 @@ def test_faces_of_one_channel_are_exported_too(tmp_path):
     assert card["files"]["sampler.pt"]["outputs"][0]["shape"] == ["N", 68, 2]
     assert card["attribution"] == []
     assert max(differences(str(tmp_path / "model"), card, open_store(tmp_path / "out")).values()) < 1e-5
+
+
+# ----- flows
+
+
+@pytest.fixture(scope="module")
+def flow_uri(tmp_path_factory) -> str:
+    uri = str(tmp_path_factory.mktemp("flow"))
+    save_flow(uri, {"attribution": "of the flow"})
+    return uri
+
+
+@pytest.fixture(scope="module")
+def blended(flow_uri, tmp_path_factory) -> str:
+    """URI of a model adapted from the flow, which blends its poses with shots."""
+    uri = str(tmp_path_factory.mktemp("blended"))
+    save_blended(uri, flow_uri, {"attribution": "of the shots"})
+    return uri
+
+
+ONNX_TOO = pytest.mark.parametrize("format", [pytest.param("onnx", marks=pytest.mark.slow), "torchscript"])
+
+
+@ONNX_TOO
+def test_a_flow_is_one_network_from_the_numbers_of_an_address_to_its_pose(format, flow_uri, blended, tmp_path):
+    for name, uri, numbers in (("flow", flow_uri, 26), ("blended", blended, 26 + NUMBERS)):
+        store, card = open_store(tmp_path / name), export_model(uri, format, str(tmp_path / name))
+        (key, file), sampler = *card["files"].items(), load_sampler(uri)
+        assert (card["kind"], card["digest"]) == ("flow", sampler.digest)
+        assert (key.partition(".")[0], file["input"]["shape"]) == ("sampler", ["N", numbers])
+        assert [port["shape"] for port in file["outputs"]] == [["N", 15, 2], ["N", 15]]
+        assert differences(uri, card, store)[key] < 1e-5
+        found = RUN[format](store.get(key), torch.as_tensor(sampler.draw_numbers(7, np.arange(10))))
+        for ours, theirs in zip(found, sampler.sample(7, np.arange(10)), strict=True):
+            np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-5)
+    assert card["attribution"] == ["of the shots", "of the flow"]
+    assert np.abs(found[0].numpy() - load_sampler(flow_uri).sample(7, np.arange(10))[0]).max() > 1e-3
+
+
+def test_a_flow_s_file_holds_the_student_alone(flow_uri):
+    (network,) = networks(load_sampler(flow_uri), read_heatmaps)
+    assert {name.split(".")[1] for name in network.module.state_dict()} == {"student", "mean", "std"}
+
+
+@ONNX_TOO
+def test_a_stylegan_that_a_flow_has_taught_is_exported_too(format, tmp_path):
+    save_taught(str(tmp_path / "model"))
+    save_blended(str(tmp_path / "blended"), str(tmp_path / "model"))
+    for name in ("model", "blended"):
+        uri, out = str(tmp_path / name), str(tmp_path / f"{name}-out")
+        card = export_model(uri, format, out)
+        assert (card["kind"], len(card["files"])) == ("stylegan", 3)
+        assert max(differences(uri, card, open_store(out)).values()) < 1e-5
 
 
 def test_it_goes_to_a_bucket_too(tiny_generator, s3_uri):
