@@ -32,7 +32,7 @@ def frechet_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> float:
     Raises:
         DataError: fewer than two poses, different joint counts, NaN.
     """
-    a_ND, b_ND = _clouds(a_NJ2, b_NJ2)
+    a_ND, b_ND = clouds(a_NJ2, b_NJ2)
     (mean_a_D, cov_a_DD), (mean_b_D, cov_b_DD) = moments(a_ND), moments(b_ND)
     values_D, vectors_DD = np.linalg.eigh(cov_a_DD)
     root_DD = (vectors_DD * np.sqrt(values_D.clip(0))) @ vectors_DD.T
@@ -59,7 +59,7 @@ def mmd2(a_NJ2: np.ndarray, b_NJ2: np.ndarray, seed: int = 0) -> float:
     rng = np.random.default_rng(seed)
     a_ND, b_ND = (
         x_ND if len(x_ND) <= MMD_MAX else x_ND[rng.choice(len(x_ND), MMD_MAX, replace=False)]
-        for x_ND in _clouds(a_NJ2, b_NJ2)
+        for x_ND in clouds(a_NJ2, b_NJ2)
     )
     within_b = pdist(b_ND, "sqeuclidean")
     width = float(np.median(within_b))
@@ -86,7 +86,7 @@ def density_coverage(a_NJ2: np.ndarray, b_NJ2: np.ndarray, k: int = 5) -> tuple[
     Raises:
         DataError: no more than ``k`` target poses, fewer than two poses, different joint counts, NaN.
     """
-    a_ND, b_ND = _clouds(a_NJ2, b_NJ2)
+    a_ND, b_ND = clouds(a_NJ2, b_NJ2)
     if len(b_ND) <= k:
         raise DataError("target poses", f"coverage with k = {k} needs more than {k} poses, found {len(b_ND)}")
     radius_M = np.concatenate([np.partition(d_NM, k, axis=1)[:, k] for d_NM in _distances(b_ND, b_ND)])
@@ -113,7 +113,7 @@ def nearest_to_shots(a_NJ2: np.ndarray, shots_NJ2: np.ndarray, bound: float = CO
     Raises:
         DataError: no poses or no shots, different joint counts, NaN.
     """
-    a_ND, shots_MD = _clouds(a_NJ2, shots_NJ2, least=1)
+    a_ND, shots_MD = clouds(a_NJ2, shots_NJ2, least=1)
     nearest_N = nearest_distance(a_ND.reshape(len(a_ND), -1, 2), shots_MD.reshape(len(shots_MD), -1, 2))
     return {
         "mean": float(nearest_N.mean()),
@@ -130,11 +130,11 @@ def mean_joint_error(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> float:
     """
     if np.shape(a_NJ2) != np.shape(b_NJ2):
         raise DataError("paired poses", f"shapes differ: {np.shape(a_NJ2)} and {np.shape(b_NJ2)}")
-    a_ND, b_ND = _clouds(a_NJ2, b_NJ2, least=1)
+    a_ND, b_ND = clouds(a_NJ2, b_NJ2, least=1)
     return float(joint_distance(a_ND.reshape(len(a_ND), -1, 2), b_ND.reshape(len(b_ND), -1, 2)).mean())
 
 
-def _clouds(a_NJ2: np.ndarray, b_NJ2: np.ndarray, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def clouds(a_NJ2: np.ndarray, b_NJ2: np.ndarray, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Both sets as float64 (N, 2J), checked."""
     clouds = []
     for name, poses_NJ2 in (("judged poses", a_NJ2), ("reference poses", b_NJ2)):
