@@ -15,7 +15,7 @@ from tests.small_flow import save_flow
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
 TRIES = 5
 HELP_S, SHOW_S = 0.2, 1.0
-FIRST_POSE_S, BESIDE_TORCH_S = 2.0, 0.3
+FIRST_POSE_S = 0.5  # beyond torch
 ACTOR_S, OURS_S = 1.5, 0.5  # beyond what Ray itself costs; beyond Ray and torch
 
 
@@ -56,8 +56,7 @@ def test_first_pose(tmp_path):
     save_flow(str(tmp_path), student=(256, 512, 3))
     found, torch = cpu_seconds(sys.executable, "-c", use, tmp_path), cpu_of_import("torch")
     print(f"\nfirst pose of a flow: {found:.2f} s of CPU; torch alone {torch:.2f}")
-    assert found < FIRST_POSE_S
-    assert found - torch < BESIDE_TORCH_S
+    assert found - torch < FIRST_POSE_S
 
 
 @pytest.mark.bench
