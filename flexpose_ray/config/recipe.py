@@ -23,6 +23,7 @@ from flexpose_ray.config.sections import (
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.models.shipped import BUILTIN, shipped_of_kind
 
+FLOW_KEYS = ("kind", "alpha", "flow", "bf16", "held_out", "eval_kimg", "eval_samples", "seed")  # what a flow depends on
 LATER_SIZES = ("shift", "pose_mapping")  # of networks, since the first version
 
 
@@ -103,7 +104,9 @@ def pretrain_key(recipe: Recipe) -> str:
 def _trained_by(p: PretrainConfig) -> dict[str, Any]:
     """What the result of a pretraining depends on; for adversarial ones as the first version wrote it."""
     values = p.model_dump(mode="json", exclude={*EXECUTION_KEYS})
-    if p.kind == "flow" or p.taught:
+    if p.kind == "flow":
+        return {name: values[name] for name in FLOW_KEYS}
+    if p.taught:
         return values
     values["eval_kimg"] = p.every_kimg[1]
     del values["kimg"]

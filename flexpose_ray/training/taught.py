@@ -49,7 +49,7 @@ class TaughtSettings:
     batch: int = 32
     lr: float = 2e-3
     image_weight: float = 20.0
-    joint_weight: float = 0.2
+    joint_weight: float = 0.5
     ema_kimg: float = 4.0
     bf16: bool = False
     seed: int = 0

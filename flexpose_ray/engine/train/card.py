@@ -48,7 +48,9 @@ def card_text(model: Model, kimg: float) -> str:
     rows = [
         ("FD to held-out poses", f"{card['fd']:.4f} (floor {card['fd_floor']:.4f})"),
         ("MMD^2 to held-out poses", _figure(card, "mmd2")),
-        ("coverage of held-out poses", f"{card['coverage']:.3f}" if "coverage" in card else "not measured"),
+        ("coverage of held-out poses", _plain(card, "coverage")),
+        ("AUC of trees that tell its poses from held-out ones", _plain(card, "auc")),
+        ("nearest training pose: distance over that of held-out poses", _plain(card, "nearest_ratio")),
         ("trained", f"{kimg:g} kimg; this is the generator at {card['kimg']:g} kimg, the best by FD"),
         ("source", card["source"]),
         ("poses", f"{card['poses']:,}" if "poses" in card else "unknown"),
@@ -70,3 +72,7 @@ def _figure(card: dict, name: str) -> str:
     if card.get(name) is None:
         return "not measured"
     return f"{card[name]:.4f} (floor {card[f'{name}_floor']:.4f})"
+
+
+def _plain(card: dict, name: str) -> str:
+    return f"{card[name]:.3f}" if name in card else "not measured"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import torch
 
 from flexpose_ray.config import Recipe
+from flexpose_ray.errors import DataError
+from flexpose_ray.judging.classifier import classifier_auc
+from flexpose_ray.judging.memorising import nearest_ratio
 from flexpose_ray.judging.metrics import density_coverage, frechet_distance, mmd2
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.sampler import PoseSampler
@@ -24,7 +29,8 @@ class Judge:
     """Compares generated poses with held-out real ones mixed by the sources' weights.
 
     Attributes:
-        source: moments of the poses trained on.
+        train_NJ2: the poses trained on, and their mirror images.
+        source: their moments.
         limits: of the limbs and angles of those poses.
         floor: the same distances between two halves of the held-out poses.
     """
@@ -32,7 +38,8 @@ class Judge:
     def __init__(self, train: PoseSet, held: PoseSet, recipe: Recipe):
         p, weights = recipe.pretrain, [source.weight for source in recipe.sources]
         self.seed, self.count = p.seed, p.eval_samples
-        self.source = moments(both_sides(mixed(train, weights, p.seed)))
+        self.train_NJ2 = both_sides(mixed(train, weights, p.seed))
+        self.source = moments(self.train_NJ2)
         self.limits = PoseLimits.of(train.keypoints_NJ2, train.skeleton)
         self.real_NJ2 = both_sides(mixed(held, weights, p.seed))
         half = np.random.default_rng(p.seed).permutation(len(self.real_NJ2))
@@ -46,6 +53,21 @@ class Judge:
         density, coverage = density_coverage(poses_NJ2, self.real_NJ2)
         distances = {"fd": frechet_distance(poses_NJ2, self.real_NJ2), "mmd2": mmd2(poses_NJ2, self.real_NJ2)}
         return {**distances, "density": density, "coverage": coverage}
+
+    def independence(self, sampler: PoseSampler) -> dict[str, float]:
+        """What a finished generator is asked besides: ``auc``, of trees that tell its poses from held-out ones, and
+        ``nearest_ratio``, which is below 1 where it repeats poses that it was trained on.
+
+        Sets too small or too uniform to say so leave a figure out.
+        """
+        poses_NJ2, _ = sampler.sample(self.seed, np.arange(self.count))
+        groups_N = np.tile(np.arange(len(self.real_NJ2) // 2), 2)  # a pose and its mirror image
+        found = {}
+        with suppress(DataError):
+            found["auc"] = classifier_auc(poses_NJ2, self.real_NJ2, self.seed, groups_N)
+        with suppress(DataError):
+            found["nearest_ratio"] = nearest_ratio(poses_NJ2, self.train_NJ2, self.real_NJ2, seed=self.seed)
+        return found
 
     @torch.inference_mode()
     def grid(self, networks: Networks) -> np.ndarray:

@@ -21,12 +21,14 @@ from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.engine.train.card import card_text
 from flexpose_ray.engine.train.checkpoint import check_fits, last_checkpoint
 from flexpose_ray.engine.train.job import split_source
+from flexpose_ray.engine.train.judge import Judge
 from flexpose_ray.engine.train.launch import Progress, Resources, run_workers
 from flexpose_ray.engine.train.record import GENERATOR
 from flexpose_ray.engine.train.tracking import check_trackers
-from flexpose_ray.engine.train.trainer import build_flow, build_networks
+from flexpose_ray.engine.train.trainer import build_flow, build_networks, untaught
 from flexpose_ray.errors import ConfigError, DataError, WeightsError
-from flexpose_ray.models.weights import read_model
+from flexpose_ray.models.generators import load_sampler
+from flexpose_ray.models.weights import copy_weights, read_model
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.mixture import read_mixture
 from flexpose_ray.sources.pose_file import read_poses, write_poses
@@ -75,12 +77,13 @@ def pretrain(
         if recipe.pretrain.taught:
             teacher = pretrain(teacher_recipe(recipe), storage, on_progress, resources)["generator"]
         run_workers(recipe, store, on_progress, resources, teacher)
-    return _finish(store)
+    return _finish(recipe, store)
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
-    """The recipe of the flow that teaches the StyleGAN of ``recipe``."""
-    return recipe.model_copy(update={"pretrain": recipe.pretrain.model_copy(update={"kind": "flow"})})
+    """The recipe of the flow that teaches the StyleGAN of ``recipe``: the same flow for all StyleGANs of a source."""
+    changes = {"kind": "flow", "report_kimg": None, "eval_kimg": None}
+    return recipe.model_copy(update={"pretrain": recipe.pretrain.model_copy(update=changes)})
 
 
 def _checked_source(recipe: Recipe) -> PoseSet:
@@ -93,8 +96,8 @@ def _checked_source(recipe: Recipe) -> PoseSet:
     return poses
 
 
-def _finish(store: Store) -> dict:
-    """Write the card and the summary of a run whose workers have reached the goal."""
+def _finish(recipe: Recipe, store: Store) -> dict:
+    """Judge the best generator once more, and write the card and the summary of a run that has reached its goal."""
     history = last_checkpoint(store).history
     best = min((row for row in history if "fd" in row), key=lambda row: row["fd"])
     done = {
@@ -106,6 +109,9 @@ def _finish(store: Store) -> dict:
         "fd_kimg": best["kimg"],
         "history": history,
     }
+    judge = Judge(*split_source(recipe, read_poses(f"{store.uri}/source.parquet")), recipe)
+    card = read_model(done["generator"]).card | judge.independence(load_sampler(done["generator"]))
+    copy_weights(done["generator"], store.child(GENERATOR), card)
     store.put("card.md", card_text(read_model(done["generator"]), done["kimg"]).encode())
     store.put(DONE, json.dumps(done).encode())
     return done
@@ -143,12 +149,14 @@ def check_checkpoint(recipe: Recipe, store: Store) -> None:
 
 def _networks_of_checkpoint(recipe: Recipe, store: Store) -> dict[str, torch.nn.Module]:
     p = recipe.pretrain
-    if p.kind == "flow":
-        flow = build_flow(p, split_source(recipe, read_poses(f"{store.uri}/source.parquet"))[0])
-        return {"generator": flow, "averaged": flow}
+    if p.kind == "flow" or p.taught:
+        generator = build_flow(p, split_source(recipe, read_poses(f"{store.uri}/source.parquet"))[0])
+        if p.taught:
+            generator = untaught(p, generator)
+        return {"generator": generator, "averaged": generator}
     with torch.device("meta"):
         generator, discriminator = build_networks(p)
-    return {"generator": generator, "averaged": generator} | ({} if p.taught else {"discriminator": discriminator})
+    return {"generator": generator, "averaged": generator, "discriminator": discriminator}
 
 
 def _had_checkpoint(store: Store) -> bool:

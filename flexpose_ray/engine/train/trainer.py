@@ -100,16 +100,20 @@ def build_taught(p: PretrainConfig, flow: PoseFlow) -> tuple[Generator, Discrimi
         ConfigError: the run starts from a generator of other sizes, or from a flow.
         WeightsError: there is none.
     """
-    torch.manual_seed(p.seed)
-    network = p.network.model_dump()
-    w_size = max(p.network.w_size, p.network.pose_mapping[0])
-    generator = Generator.taught_by(flow, size=p.alpha.size, channels=p.alpha.channels, **{**network, "w_size": w_size})
+    generator = untaught(p, flow)
     if p.start is None:
         return generator, None
     before = load_generator(p.start)
     before.need_stylegan("pretrain.start")
     generator.start_from(before.generator)
     return generator, before.discriminator
+
+
+def untaught(p: PretrainConfig, flow: PoseFlow) -> Generator:
+    """The untrained generator that ``flow`` is to teach, the same on every worker; its w is as wide as its mapping."""
+    torch.manual_seed(p.seed)
+    network = p.network.model_dump() | {"w_size": max(p.network.w_size, p.network.pose_mapping[0])}
+    return Generator.taught_by(flow, size=p.alpha.size, channels=p.alpha.channels, **network)
 
 
 def taught_trainer(job: TrainingJob, beta: Beta, flow: PoseFlow) -> TaughtTrainer:
