@@ -27,7 +27,7 @@ def nearest_distance(a_NJ2: np.ndarray, shots_NJ2: np.ndarray) -> np.ndarray:
     for start in range(0, len(a_NJ2), size):
         part_NJ2, out_N = a_NJ2[start : start + size], nearest_N[start : start + size]
         first_N, more = _candidates(part_NJ2, shots_NJ2)
-        out_N[:] = joint_distance(part_NJ2, shots_NJ2[first_N])
+        out_N[:] = joint_distance(part_NJ2, shots_NJ2.take(first_N, 0))
         np.minimum.at(out_N, more[1], joint_distance(part_NJ2[more[1]], shots_NJ2[more[0]]))
     return nearest_N
 

@@ -22,7 +22,7 @@ TINY = 1e-9
 MOST = 100_000  # source poses that are measured
 SPREAD = 1.0  # room around the shots' lengths, in their standard deviations
 ROOM = 0.35  # room around a shot's angles, radians
-PART = 1024  # poses measured at a time: what is computed of them stays in a core's cache
+PART = 2048  # poses measured at a time: what is computed of them stays in a core's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +86,20 @@ class PoseLimits:
         return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     def _broken(self, poses_NJ2: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
-        seen = _measure(poses_NJ2, self.skeleton)
+        strict_P, way_PB = self._strict
+        seen = _measure(poses_NJ2, self.skeleton, strict_P)
         low_F1, high_F1 = self.lengths_F2.T[..., None]
         slack_FN = margin / seen.units_FN
         fits_FN = (seen.shares_FN >= low_F1 - slack_FN) & (seen.shares_FN <= high_F1 + slack_FN)
-        way_PN = self._way_PB.take(seen.bins_PN + np.arange(0, self._way_PB.size, BINS + 1)[:, None] + BINS // 2)
+        way_PN = way_PB.take(seen.bins_PN + np.arange(BINS // 2, way_PB.size, BINS + 1)[:, None])
         fits_PN = ~seen.clear_PN | (way_PN <= margin * seen.turn_PN)
         return ~fits_FN.all(0), ~fits_PN.all(0)
 
     @cached_property
-    def _way_PB(self) -> np.ndarray:
-        """Radians to the nearest allowed bin, from bins -36 to 36."""
-        return _radians_to_allowed(self.angles_PB)[:, np.arange(-BINS // 2, BINS // 2 + 1)]
+    def _strict(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of limbs with angles that do not occur, and radians to the nearest that does, from bins -36 to 36."""
+        strict_P = np.flatnonzero(~self.angles_PB.all(1))
+        return strict_P, _radians_to_allowed(self.angles_PB[strict_P])[:, np.arange(-BINS // 2, BINS // 2 + 1)]
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The limits as tensors to save; :meth:`from_tensors` is the inverse."""
@@ -132,16 +134,17 @@ class _Measures(NamedTuple):
     clear_PN: np.ndarray  # whether both limbs are long enough to have a direction
 
 
-def _measure(poses_NJ2: np.ndarray, skeleton: Skeleton) -> _Measures:
+def _measure(poses_NJ2: np.ndarray, skeleton: Skeleton, which_P: np.ndarray | slice = slice(None)) -> _Measures:
+    """Measure poses; of the pairs of limbs only those asked for."""
     x_JN, y_JN = np.ascontiguousarray(np.transpose(poses_NJ2, (2, 1, 0)), np.float64)
     scale_N = np.maximum(_median(_norm(x_JN - _median(x_JN), y_JN - _median(y_JN))), TINY)
     start_L, end_L = skeleton.limbs_LK.T
     dx_LN, dy_LN = x_JN[end_L] - x_JN[start_L], y_JN[end_L] - y_JN[start_L]
     length_LN = _norm(dx_LN, dy_LN)
-    one_P, other_P, sign_P = limb_pairs(skeleton).T
+    one_P, other_P, sign_P = limb_pairs(skeleton)[which_P].T
     ax_PN, ay_PN, bx_PN, by_PN = dx_LN[one_P], dy_LN[one_P], dx_LN[other_P], dy_LN[other_P]
     cross_PN, dot_PN = (ax_PN * by_PN - ay_PN * bx_PN), (ax_PN * bx_PN + ay_PN * by_PN)
-    turns_PN = _angle(cross_PN * sign_P[:, None], dot_PN * sign_P[:, None]) * (BINS / (2 * np.pi))
+    turns_PN = _angle(sign_P[:, None] * cross_PN, sign_P[:, None] * dot_PN) * (BINS / (2 * np.pi))
     longer_LN = np.maximum(length_LN, TINY)
     turn_LN, clear_LN = 1 / longer_LN, longer_LN >= SHORT * scale_N
     return _Measures(

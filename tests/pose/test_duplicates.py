@@ -36,7 +36,7 @@ def by_hand(poses_NJ2, judged, stays):
 @pytest.mark.parametrize("joints", [15, 68])
 @pytest.mark.parametrize("block", [7, 256])
 def test_they_are_those_of_comparing_all_with_all(joints, block, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "PAIRS", block)
     poses_NJ2 = clumps(joints=joints)
     rng = np.random.default_rng(1)
     judged = rng.random(300) < 0.9
