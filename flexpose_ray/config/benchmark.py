@@ -9,8 +9,10 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 from pydantic import Field, create_model, field_validator, model_validator
 
 from flexpose_ray.config.reading import Section, config_hash, parse
-from flexpose_ray.config.sections import NAME, Seed, SourceConfig, TargetConfig
+from flexpose_ray.config.sections import NAME, Kind, Seed, SourceConfig, TargetConfig
 from flexpose_ray.errors import ConfigError
+
+ROW_KEYS = ("method", "kind", "count")  # of a row, beside its method's settings
 
 
 class PairConfig(Section):
@@ -18,15 +20,18 @@ class PairConfig(Section):
 
     name: str = Field(pattern=NAME)
     generator: str = Field(description="URI of a trained generator, or builtin:coco")
+    stylegan: str | None = Field(
+        None, description="URI of a StyleGAN of the same source, where the generator is a flow; a shipped flow has one"
+    )
     source: str | Annotated[tuple[SourceConfig, ...], Field(min_length=1)] | None = Field(
         None, description="KIND:PATH of the source poses, or a list of {poses, mapping}; the generator's by default"
     )
     target: TargetConfig
 
-    @field_validator("generator")
+    @field_validator("generator", "stylegan")
     @classmethod
-    def _expand(cls, uri: str) -> str:
-        return os.path.expandvars(uri)
+    def _expand(cls, uri: str | None) -> str | None:
+        return os.path.expandvars(uri) if uri else uri
 
     @property
     def sources(self) -> tuple[SourceConfig, ...]:
@@ -40,6 +45,9 @@ class RowConfig(Section):
     """A row of the table: a method, and its settings that differ from the defaults."""
 
     method: str
+    kind: Kind | None = Field(
+        None, description="kind of the generator to adapt: the pair's by default, stylegan where the method needs one"
+    )
     settings: dict[str, Any] = Field({}, description="those that differ from the method's defaults")
     count: int | None = Field(
         None, ge=64, description="poses that are generated and judged; the benchmark's by default"
@@ -50,8 +58,8 @@ class BenchmarkRecipe(Section):
     """Every method on every pair, for every draw of the shots.
 
     In YAML ``methods`` is a list of names, or a mapping from a row's name to ``{method: NAME, SETTING: ...}``, where
-    ``method`` may be left out if the row has the method's name. A ``count`` there is the row's: so many of its poses
-    are compared with the target's, whose number stays.
+    ``method`` may be left out if the row has the method's name. A ``kind`` there is that of the generator to adapt. A
+    ``count`` is the row's: so many of its poses are compared with the target's, whose number stays.
     """
 
     name_prefix: ClassVar[str] = "benchmark_"
@@ -87,8 +95,8 @@ def _row(name: str, values: Any) -> Any:
         return {"method": name}
     if not isinstance(values, dict):
         return values
-    own = {"method": name} | {key: values[key] for key in ("method", "count") if key in values}
-    settings = {key: value for key, value in values.items() if key not in ("method", "count", "settings")}
+    own = {"method": name} | {key: values[key] for key in ROW_KEYS if key in values}
+    settings = {key: value for key, value in values.items() if key not in (*ROW_KEYS, "settings")}
     return {**own, "settings": {**values.get("settings", {}), **settings}}
 
 
@@ -115,5 +123,8 @@ def row_settings(name: str, row: RowConfig) -> Any:
 
 
 def benchmark_key(recipe: BenchmarkRecipe) -> str:
-    """Name of a benchmark's folder. Methods and draws may change: every cell has a fingerprint of its own."""
-    return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude={'methods', 'seeds'}))}"
+    """Name of a benchmark's folder. Methods, draws and the StyleGANs beside flows may change: every cell has a
+    fingerprint of its own."""
+    left_out = {"methods": True, "seeds": True, "pairs": {"__all__": {"stylegan"}}}
+    values = recipe.model_dump(mode="json", exclude=left_out)
+    return f"{recipe.name}-{config_hash(values)}"

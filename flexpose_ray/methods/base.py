@@ -16,7 +16,7 @@ from flexpose_ray.methods import guidance
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.networks.pose_flow import PoseFlow
-from flexpose_ray.networks.transfer import Transfer
+from flexpose_ray.networks.transfer import NONE, Transfer
 from flexpose_ray.pose.skeleton import Skeleton
 from flexpose_ray.training.loop import OnStep
 
@@ -128,6 +128,10 @@ class Method:
     family: Literal["generator", "keypoints", "reference"]
     settings: Any
     learn: Learn
+
+    def needs_stylegan(self, settings: Any) -> bool:
+        """Whether it adapts what only a StyleGAN has: its weights, or its style codes."""
+        return self.family == "generator" and getattr(settings, "layers", None) != NONE
 
 
 def stored_bytes(tensors: dict[str, torch.Tensor]) -> int:

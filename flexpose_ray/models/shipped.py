@@ -10,10 +10,7 @@ from pathlib import Path
 from flexpose_ray.errors import ConfigError
 
 BUILTIN = "builtin:"
-SUFFIXES = (
-    "-stylegan",
-    "-adversarial",
-)  # of StyleGANs that were trained on the source of the flow NAME; first the default
+SUFFIXES = ("-stylegan", "-adversarial")  # of StyleGANs of the source of the flow NAME; first the default
 
 
 def shipped_folder(uri: str) -> str:

@@ -20,12 +20,12 @@ def _no_addresses(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "pretraining", "run"),
     [
-        ("cmu", "pretrain-0071c352", "cmu-b4df9391"),
-        ("coco", "pretrain-a6e1eb50", "coco-f9c5cd6b"),
-        ("coco_mpii", "pretrain-8a33122e", "coco_mpii-78816c8e"),
-        ("coco_to_penn", "pretrain-a6e1eb50", "coco_to_penn-a03ce134"),
-        ("mpii", "pretrain-40981814", "mpii-36f201ba"),
-        ("quickstart", "pretrain-6ff3d3ba", "quickstart-c42181b4"),
+        ("cmu", "pretrain-0071c352", "cmu-0331f0e8"),
+        ("coco", "pretrain-2dfe79fd", "coco-10fcacf3"),
+        ("coco_mpii", "pretrain-8a33122e", "coco_mpii-873c39ff"),
+        ("coco_to_penn", "pretrain-2dfe79fd", "coco_to_penn-7045725d"),
+        ("mpii", "pretrain-40981814", "mpii-58fb3ea4"),
+        ("quickstart", "pretrain-2c8afd50", "quickstart-a3a04ad0"),
     ],
 )
 def test_a_whole_run_and_its_pretraining_keep_their_folders(name, pretraining, run):
@@ -42,9 +42,9 @@ def test_a_whole_run_and_its_pretraining_keep_their_folders(name, pretraining, r
         (BenchmarkRecipe, benchmark_key, "benchmark_quick-240c82f8"),
         (BenchmarkRecipe, benchmark_key, "benchmark_size-5734fc5d"),
         (BenchmarkRecipe, benchmark_key, "benchmark_sources-4dacfed2"),
-        (SweepRecipe, sweep_key, "sweep-sweep_layers-3dfacf77"),
-        (SweepRecipe, sweep_key, "sweep-sweep_loss-e0c963dc"),
-        (SweepRecipe, sweep_key, "sweep-sweep_quick-efa66c3b"),
+        (SweepRecipe, sweep_key, "sweep-sweep_layers-f7e6643d"),
+        (SweepRecipe, sweep_key, "sweep-sweep_loss-75285198"),
+        (SweepRecipe, sweep_key, "sweep-sweep_quick-af8c2138"),
     ],
 )
 def test_benchmarks_and_sweeps_keep_their_folders(model, key, folder):
@@ -67,5 +67,5 @@ def test_benchmarks_and_sweeps_keep_their_folders(model, key, folder):
 def test_cells_keep_their_fingerprints(recipe, row, fingerprint):
     digest = "e27129ef0b56d03752358ced1b15855579dbc3f91c08f273e71efd4a4f2ea062"
     wanted = read_recipe(BenchmarkRecipe, recipe)
-    cell = Cell.of(wanted.pairs[0], digest, row, wanted.methods[row], 1, wanted.count)
+    cell = Cell.of(wanted.pairs[0], "builtin:coco", digest, row, wanted.methods[row], 1, wanted.count)
     assert (cell.fingerprint, cell.key) == (fingerprint, f"cells/{wanted.pairs[0].name}/{row}-1.json")

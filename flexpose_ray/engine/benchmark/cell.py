@@ -17,6 +17,8 @@ from flexpose_ray.judging.scores import score_table
 from flexpose_ray.methods.base import AdaptationTask, stored_bytes
 from flexpose_ray.methods.registry import METHODS
 from flexpose_ray.models.generators import Pretrained, load_sampler
+from flexpose_ray.models.shipped import BUILTIN, shipped_of_kind
+from flexpose_ray.networks.bundle import Kind
 from flexpose_ray.pose.limits import PoseLimits
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.mixture import read_mixture
@@ -34,6 +36,7 @@ class Cell:
 
     Attributes:
         pair, row, seed: its place.
+        generator: URI of the generator that is adapted.
         method: name of the method.
         settings: of the method.
         count: poses of the method that are judged; as many as of the target where None.
@@ -43,6 +46,7 @@ class Cell:
     pair: str
     row: str
     seed: int
+    generator: str
     method: str
     settings: Any
     count: int | None
@@ -54,20 +58,47 @@ class Cell:
         return f"cells/{self.pair}/{self.row}-{self.seed}.json"
 
     @staticmethod
-    def of(pair: PairConfig, digest: str, row_name: str, row: RowConfig, seed: int, count: int) -> Cell:
+    def of(pair: PairConfig, generator: str, digest: str, row_name: str, row: RowConfig, seed: int, count: int) -> Cell:
         """The cell of a row; settings with a seed get the draw's, unless the recipe sets one."""
         settings = row_settings(row_name, row)
         if "seed" in {field.name for field in fields(settings)} and "seed" not in row.settings:
             settings = replace(settings, seed=seed)
-        inputs = [pair.model_dump(mode="json", exclude={"name"}), digest, row.method, asdict(settings), seed, count]
+        place = pair.model_dump(mode="json", exclude={"name", "stylegan"})
+        inputs = [place, digest, row.method, asdict(settings), seed, count]
         inputs.append(READERS_VERSION)
         inputs += [] if row.count is None else [row.count]
-        return Cell(pair.name, row_name, seed, row.method, settings, row.count, config_hash(inputs))
+        return Cell(pair.name, row_name, seed, generator, row.method, settings, row.count, config_hash(inputs))
 
     @property
     def place(self) -> dict[str, Any]:
         """What every result begins with."""
         return {"pair": self.pair, "row": self.row, "seed": self.seed, "make": self.fingerprint}
+
+
+def generator_of(pair: PairConfig, row_name: str, row: RowConfig, kind: Kind) -> str:
+    """URI of the generator that a row adapts: the pair's, or the one of the kind that is asked for or needed.
+
+    Args:
+        pair: its generators.
+        row_name: for errors.
+        row: its method and kind.
+        kind: of the pair's generator.
+
+    Raises:
+        ConfigError: the pair has none of that kind.
+    """
+    needs = METHODS[row.method].needs_stylegan(row_settings(row_name, row))
+    wanted = row.kind or ("stylegan" if needs else kind)
+    if needs and wanted == "flow":
+        raise ConfigError(f"methods.{row_name}", f"{row.method} adapts a StyleGAN, not a flow", "leave kind out")
+    if wanted == kind:
+        return pair.generator
+    if wanted == "stylegan" and pair.stylegan:
+        return pair.stylegan
+    if pair.generator.startswith(BUILTIN):
+        return shipped_of_kind(pair.generator, wanted)
+    hint = "add stylegan: URI to the pair" if wanted == "stylegan" else "name a flow as the pair's generator"
+    raise ConfigError(f"pairs.{pair.name}", f"row {row_name} needs a {wanted}, its generator is a {kind}", hint)
 
 
 @dataclass(frozen=True)
@@ -125,8 +156,9 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
         device: where networks run.
 
     Returns:
-        JSON-ready: place and fingerprint (``make``) of the cell; scores as of :func:`score_table`; ``plausible``, the
-        share of poses within the gate's limits of the source and the shots; ``seconds`` of learning; ``parameters``;
+        JSON-ready: place and fingerprint (``make``) of the cell; ``kind`` of its generator; scores as of
+        :func:`score_table`; ``plausible``, the share of poses within the gate's limits of the source and the shots;
+        ``seconds`` of learning; ``parameters``;
         ``bytes`` and their ``share`` of the generator's; ``floor``, the same scores of target poses; ``poses``, some to
         look at.
 
@@ -152,6 +184,7 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
     return {
         **cell.place,
         "error": None,
+        "kind": base.kind,
         "method": cell.method,
         "settings": asdict(cell.settings),
         "skeleton": base.alpha.skeleton_name,

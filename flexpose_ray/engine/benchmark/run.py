@@ -22,7 +22,7 @@ from typing import NamedTuple
 import ray
 
 from flexpose_ray.config.benchmark import BenchmarkRecipe, PairConfig, benchmark_key
-from flexpose_ray.engine.benchmark.cell import Cell, PairPoses, failed, measure, read_pair
+from flexpose_ray.engine.benchmark.cell import Cell, PairPoses, failed, generator_of, measure, read_pair
 from flexpose_ray.engine.benchmark.table import markdown, summarise
 from flexpose_ray.engine.runtime.progress import ProgressLine
 from flexpose_ray.engine.runtime.session import ray_session
@@ -50,17 +50,21 @@ def plan_benchmark(recipe: BenchmarkRecipe, storage: str) -> Plan:
     """Look up which cells are there with the recipe's fingerprint; a cell that failed counts as missing.
 
     Raises:
+        ConfigError: a row needs a StyleGAN, and the pair has none.
         WeightsError: no such generator.
         StorageError: storage that cannot be read.
     """
     store = open_store(storage).child(benchmark_key(recipe))
-    digests = {uri: load_generator(uri).digest for uri in {pair.generator for pair in recipe.pairs}}
-    cells = [
-        Cell.of(pair, digests[pair.generator], name, row, seed, recipe.count)
-        for pair in recipe.pairs
-        for seed in recipe.seeds
-        for name, row in recipe.methods.items()
-    ]
+    load = functools.cache(load_generator)
+    cells = []
+    for pair in recipe.pairs:
+        kind = load(pair.generator).kind
+        rows = [(name, row, generator_of(pair, name, row, kind)) for name, row in recipe.methods.items()]
+        cells += [
+            Cell.of(pair, uri, load(uri).digest, name, row, seed, recipe.count)
+            for seed in recipe.seeds
+            for name, row, uri in rows
+        ]
     with ThreadPoolExecutor(READERS) as pool:
         found = list(pool.map(lambda cell: _present(store, cell), cells))
     done = {cell.key: result for cell, result in zip(cells, found, strict=True) if result is not None}
@@ -151,7 +155,7 @@ def _measure_cell(cell: Cell, pair: PairConfig, poses: PairPoses, count: int, st
     """One cell, in a Ray worker; a success is on storage before the driver receives it."""
     device = task_device()
     try:
-        result = measure(cell, pair, _base(pair.generator), poses, count, device)
+        result = measure(cell, pair, _base(cell.generator), poses, count, device)
         open_store(store_uri).put(cell.key, json.dumps(result).encode())
     except Exception as error:  # one cell's failure, out of memory on a device, say, is not the others'
         return failed(cell, error_line(error))

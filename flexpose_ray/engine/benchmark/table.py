@@ -43,7 +43,8 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
         ``name``, ``generator``, ``shots``, ``count`` (poses a side), ``floor``, ``rows``, ``best`` (names of the rows
         of least FD and of most coverage, references aside) and ``says`` (conclusions in sentences). A row and the floor
         have ``name``, ``title`` and, where a draw succeeded, for every column ``{"mean", "std"}``; a row also has
-        ``method``, ``family``, ``settings``, ``draws`` (that succeeded) and ``errors``.
+        ``method``, ``family``, ``settings``, ``kinds`` (of the generators adapted), ``draws`` (that succeeded) and
+        ``errors``.
     """
     pairs = []
     for pair in recipe.pairs:
@@ -68,10 +69,12 @@ def _row(recipe: BenchmarkRecipe, name: str, cells: list[dict]) -> dict:
     asked = recipe.methods[name]
     method = METHODS[asked.method]
     good = [cell for cell in cells if cell["error"] is None]
-    changed = asked.settings | ({} if asked.count is None else {"count": asked.count})
+    own = {key: getattr(asked, key) for key in ("kind", "count")}
+    changed = asked.settings | {key: value for key, value in own.items() if value is not None}
     changes = ", ".join(f"{key} {value}" for key, value in changed.items())
     title = method.title if name == method.name and not changed else f"{method.title} [{name}: {changes or 'defaults'}]"
     row = {"name": name, "title": title, "method": method.name, "family": method.family, "settings": changed}
+    row["kinds"] = sorted({cell["kind"] for cell in good if "kind" in cell})
     errors = sorted({cell["error"] for cell in cells if cell["error"] is not None})
     return row | {"draws": len(good), "errors": errors} | _spreads(good, COLUMNS)
 

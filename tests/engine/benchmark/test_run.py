@@ -20,6 +20,7 @@ from flexpose_ray.methods.simple import coral_poses
 from flexpose_ray.models.generators import load_generator
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
+from tests.small_flow import save_flow
 
 FLOW = {"steps": 20, "tune_steps": 5, "width": 8, "depth": 1, "batch": 32, "euler": 3, "mixup": 30}
 METHODS = {"coral": None, "flow": FLOW, "ours": {"method": "flexpose", "steps": 2, "batch": 8, "mixup": 30}}
@@ -174,6 +175,41 @@ def test_a_row_may_make_more_poses_than_it_is_compared_with(tiny_generator: str,
     (row,) = table["pairs"][0]["rows"][1:]
     assert row["settings"] == {"count": 400} and row["title"].endswith("[more: count 400]")
     assert "64 target poses, as many generated where a row names no count" in format_benchmark(table)
+
+
+def test_rows_adapt_the_kind_that_they_need_or_ask_for(tiny_generator: str, tmp_path):
+    """One pair has a flow and a StyleGAN; what only a StyleGAN has is adapted there."""
+    flow = str(tmp_path / "flow")
+    save_flow(flow)
+    blend = {"method": "flexpose_blend", "prior": 0.5}
+    methods = METHODS | {"blend": blend, "blend_stylegan": blend | {"kind": "stylegan"}, "unadapted": {}}
+    values = recipe(flow).model_dump(mode="json")["pairs"][0] | {"stylegan": tiny_generator}
+    made = recipe(flow, pairs=[values], methods=methods, seeds=[0])
+    cells = plan_benchmark(made, str(tmp_path)).missing
+    uris = {"ours": tiny_generator, "blend_stylegan": tiny_generator}
+    assert {cell.row: cell.generator for cell in cells} == dict.fromkeys(methods, flow) | uris
+    assert len({cell.fingerprint for cell in cells}) == len(cells)
+    (pair,), chosen = made.pairs, [cell for cell in cells if cell.row.startswith("blend")]
+    results = []
+    for cell in chosen:
+        base = load_generator(cell.generator)
+        results.append(measure(cell, pair, base, read_pair(pair, made, base), made.count, "cpu"))
+    assert [result["kind"] for result in results] == ["flow", "stylegan"]
+    assert results[0]["poses"] != results[1]["poses"] and results[0]["floor"]["fd"] == results[1]["floor"]["fd"]
+    *_, one, other, _ = summarise(made, results)["pairs"][0]["rows"]
+    assert (one["kinds"], other["kinds"]) == (["flow"], ["stylegan"]) and "kind stylegan" in other["title"]
+
+
+def test_a_row_whose_kind_is_not_there_is_told(tiny_generator: str, tmp_path):
+    flow, storage = str(tmp_path / "flow"), str(tmp_path / "runs")
+    save_flow(flow)
+    with pytest.raises(ConfigError, match=r"pairs.cycling-rowing: row ours needs a stylegan.*add stylegan: URI"):
+        plan_benchmark(recipe(flow), storage)
+    asked = {"blend": {"method": "flexpose_blend", "kind": "flow"}}
+    with pytest.raises(ConfigError, match=r"row blend needs a flow.*name a flow"):
+        plan_benchmark(recipe(tiny_generator, methods=asked), storage)
+    with pytest.raises(ConfigError, match=r"methods.lora: lora adapts a StyleGAN"):
+        plan_benchmark(recipe(flow, methods={"lora": {"kind": "flow"}}), storage)
 
 
 def test_bad_input_is_told_before_anything_starts(tiny_generator: str, tmp_path, no_ray):
