@@ -76,7 +76,9 @@ class PretrainConfig(Section):
     teacher: Literal["flow", "none"] = Field(
         "flow", description="of a StyleGAN: a flow, which is trained first, or none: adversarial training, the paper's"
     )
-    start: str | None = Field(None, description="URI of a StyleGAN whose synthesis weights a taught one starts with")
+    start: str | None = Field(
+        None, description="URI of a StyleGAN that a taught one starts from: its synthesis weights, its beta"
+    )
     alpha: AlphaConfig = AlphaConfig()
     network: NetworkConfig = NetworkConfig()
     beta: BetaConfig = BetaConfig()

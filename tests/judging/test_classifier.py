@@ -31,6 +31,17 @@ def test_halves_of_a_source_cannot_be_told_apart_and_a_gaussian_can(halves):
     assert classifier_auc(gaussian(one, 1000), other.keypoints_NJ2, groups_b=other.group_N) > 0.98
 
 
+def test_rounding_gives_no_set_away(halves):
+    """Boxes end at 0.9 to the last bit in one set, and beside it in the other."""
+    one, other = halves
+    moved = one.keypoints_NJ2 * np.float32(1 + 1e-6)
+    assert not np.array_equal(moved, one.keypoints_NJ2)
+    alike, rounded = (
+        classifier_auc(x, other.keypoints_NJ2, groups_b=other.group_N) for x in (one.keypoints_NJ2, moved)
+    )
+    assert rounded == pytest.approx(alike, abs=0.02)
+
+
 def test_the_seed_repeats_it(halves):
     one, other = (half.keypoints_NJ2[:300] for half in halves)
     assert classifier_auc(one, other) == classifier_auc(one, other) != classifier_auc(one, other, seed=1)

@@ -14,7 +14,14 @@ from flexpose_ray.engine.train.beta import new_beta
 from flexpose_ray.engine.train.failures import memory_errors_explained
 from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.measure import flops_of, memory_of, seconds_of, torch_threads
-from flexpose_ray.engine.train.trainer import Trainer, build_flow, flow_trainer, gan_trainer, taught_trainer
+from flexpose_ray.engine.train.trainer import (
+    Trainer,
+    build_flow,
+    flow_trainer,
+    gan_trainer,
+    stylegan_to_start_from,
+    taught_trainer,
+)
 from flexpose_ray.judging.metrics import density_coverage, mmd2
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.sampler import FlowSampler, PoseSampler, StyleGanSampler
@@ -84,10 +91,11 @@ def _probe_flow(job: TrainingJob) -> Probe:
 
 
 def _probe_stylegan(job: TrainingJob) -> Probe:
-    p, beta = job.settings, new_beta(job)
-    beta_s = _beta_step_s(job, beta) * p.beta.steps
+    p, before = job.settings, stylegan_to_start_from(job) if job.settings.taught else None
+    beta = new_beta(job) if before is None else before.beta
+    stages_s = {"beta": _beta_step_s(job, beta) * p.beta.steps} if before is None else {}
     if p.taught:
-        trainer = taught_trainer(job, beta, build_flow(p, job.train))
+        trainer = taught_trainer(job, beta, build_flow(p, job.train), before)
         networks, first = {"generator": trainer.generator, "beta": beta}, 0
         step_s, flops = seconds_of(_again(trainer, first), FEW), flops_of(_again(trainer, first))
     else:
@@ -105,7 +113,7 @@ def _probe_stylegan(job: TrainingJob) -> Probe:
         sampling_flops=_sampling_flops(sampler),
         memory_bytes=memory_of(_again(trainer, first), [*_held(trainer), *beta.state_dict().values()], job.device),
         stages_s={
-            "beta": beta_s,
+            **stages_s,
             "training": step_s * p.kimg * 1000 / p.batch,
             "evaluation": _evaluations_s(job, sampler),
         },

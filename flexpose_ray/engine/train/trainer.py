@@ -14,7 +14,8 @@ import torch.distributed as dist
 
 from flexpose_ray.config import PretrainConfig, Recipe
 from flexpose_ray.engine.train.job import TrainingJob, alpha_of
-from flexpose_ray.models.generators import load_generator
+from flexpose_ray.errors import ConfigError
+from flexpose_ray.models.generators import Pretrained, load_generator
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.bundle import Networks
 from flexpose_ray.networks.discriminator import Discriminator
@@ -93,20 +94,23 @@ def gan_trainer(job: TrainingJob, beta: Beta) -> GanTrainer:
     return GanTrainer(*build_networks(p), job.alpha, _real_poses(job), settings, _worker(job), beta)
 
 
-def build_taught(p: PretrainConfig, flow: PoseFlow) -> tuple[Generator, Discriminator | None]:
-    """The generator of a run before a flow teaches it, and the discriminator of that which it starts from.
+def stylegan_to_start_from(job: TrainingJob) -> Pretrained | None:
+    """The StyleGAN that a taught one starts from: its synthesis weights, its beta and its discriminator.
 
     Raises:
-        ConfigError: the run starts from a generator of other sizes, or from a flow.
-        WeightsError: there is none.
+        ConfigError: it is a flow, or its skeleton images are drawn in another way.
+        WeightsError: there is none at ``pretrain.start``.
     """
-    generator = untaught(p, flow)
-    if p.start is None:
-        return generator, None
-    before = load_generator(p.start)
+    if job.settings.start is None:
+        return None
+    before = load_generator(job.settings.start)
     before.need_stylegan("pretrain.start")
-    generator.start_from(before.generator)
-    return generator, before.discriminator
+    mine, theirs = job.alpha.config, before.alpha.config
+    if apart := [key for key in mine if mine[key] != theirs[key]]:
+        (key, *_) = apart
+        problem = f"{key} of its drawings is {theirs[key]}, here it is {mine[key]}"
+        raise ConfigError("pretrain.start", problem, "draw alike (pretrain.alpha), or start from another")
+    return before
 
 
 def untaught(p: PretrainConfig, flow: PoseFlow) -> Generator:
@@ -116,13 +120,19 @@ def untaught(p: PretrainConfig, flow: PoseFlow) -> Generator:
     return Generator.taught_by(flow, size=p.alpha.size, channels=p.alpha.channels, **network)
 
 
-def taught_trainer(job: TrainingJob, beta: Beta, flow: PoseFlow) -> TaughtTrainer:
-    """The trainer of a StyleGAN that ``flow`` teaches, at its start."""
+def taught_trainer(job: TrainingJob, beta: Beta, flow: PoseFlow, before: Pretrained | None = None) -> TaughtTrainer:
+    """The trainer of a StyleGAN that ``flow`` teaches, at its start, which may be the StyleGAN ``before``.
+
+    Raises:
+        ConfigError: that one has other sizes.
+    """
     p = job.settings
     settings = TaughtSettings(p.kimg, p.batch, p.lr, ema_kimg=min(p.ema_kimg, 4.0), bf16=job.bf16, seed=p.seed)
-    generator, discriminator = build_taught(p, flow)
+    generator = untaught(p, flow)
+    if before is not None:
+        generator.start_from(before.generator)
     trainer = TaughtTrainer(generator, beta, job.alpha, settings, _worker(job))
-    trainer.discriminator = discriminator
+    trainer.discriminator = None if before is None else before.discriminator
     return trainer
 
 

@@ -21,8 +21,14 @@ from flexpose_ray.engine.train.job import TrainingJob
 from flexpose_ray.engine.train.judge import Judge
 from flexpose_ray.engine.train.record import Record
 from flexpose_ray.engine.train.stop import StopListener
-from flexpose_ray.engine.train.trainer import Trainer, flow_trainer, gan_trainer, taught_trainer
-from flexpose_ray.models.generators import load_generator
+from flexpose_ray.engine.train.trainer import (
+    Trainer,
+    flow_trainer,
+    gan_trainer,
+    stylegan_to_start_from,
+    taught_trainer,
+)
+from flexpose_ray.models.generators import Pretrained, load_generator
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
@@ -48,13 +54,15 @@ def train_worker(config: dict) -> None:
         beta, facts = None, {"poses": len(job.train)}
         if recipe.pretrain.kind == "flow":
             trainer = flow_trainer(job)
+        elif config["teacher"]:
+            teacher, before = load_generator(config["teacher"], PATIENCE_S), stylegan_to_start_from(job)
+            beta, beta_card = _shared_beta(job, store) if before is None else _beta_of(before, job)
+            facts |= {"teacher": teacher.digest, **beta_card}
+            trainer = taught_trainer(job, beta, teacher.generator, before)
         else:
             beta, beta_card = _shared_beta(job, store)
             facts |= beta_card
-            teacher = load_generator(config["teacher"], PATIENCE_S) if config["teacher"] else None
-            if teacher is not None:
-                facts |= {"teacher": teacher.digest}
-            trainer = gan_trainer(job, beta) if teacher is None else taught_trainer(job, beta, teacher.generator)
+            trainer = gan_trainer(job, beta)
         history = _resume(trainer, store, recipe)
         record = None
         if job.rank == 0:
@@ -76,6 +84,12 @@ def _shared_beta(job: TrainingJob, store: Store) -> tuple[Beta, dict]:
             ray.train.report({})
     dist.barrier()
     return (beta, card) if job.rank == 0 else trained_beta(job, store, ray.train.report)  # reads what was written
+
+
+def _beta_of(before: Pretrained, job: TrainingJob) -> tuple[Beta, dict]:
+    """The beta of the StyleGAN that training starts from, and what its card says about it."""
+    card = {name: before.card[name] for name in ("beta_error_px",) if name in before.card}
+    return before.beta.to(job.device), card
 
 
 def _resume(trainer: Trainer, store: Store, recipe: Recipe) -> list[dict[str, float]]:
