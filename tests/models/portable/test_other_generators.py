@@ -29,7 +29,9 @@ def taught(tmp_path_factory) -> str:
         flow, size=16, z_size=40, w_size=20, base=64, most=16, shift=True, pose_mapping=(16, 24, 1)
     )
     generator.mapping.w_mean.normal_()
-    made = Networks(generator=generator, discriminator=None, alpha=alpha, source=moments(source_NJ2), beta=Beta(width=4))
+    made = Networks(
+        generator=generator, discriminator=None, alpha=alpha, source=moments(source_NJ2), beta=Beta(width=4)
+    )
     save_generator(uri, made, PoseLimits.of(source_NJ2, alpha.skeleton), {})
     return uri
 
