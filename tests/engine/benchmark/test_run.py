@@ -20,6 +20,7 @@ from flexpose_ray.methods.simple import coral_poses
 from flexpose_ray.models.generators import load_generator
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
+from tests.shared_ray import SharedRay
 
 FLOW = {"steps": 20, "tune_steps": 5, "width": 8, "depth": 1, "batch": 32, "euler": 3, "mixup": 30}
 METHODS = {"coral": None, "flow": FLOW, "ours": {"method": "flexpose", "steps": 2, "batch": 8, "mixup": 30}}
@@ -56,8 +57,9 @@ def no_ray(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def done(ray_cluster, tiny_generator: str, tmp_path_factory) -> tuple[BenchmarkRecipe, str, dict]:
+def done(shared_ray: SharedRay, tiny_generator: str, tmp_path_factory) -> tuple[BenchmarkRecipe, str, dict]:
     """A finished benchmark: its recipe, storage and table."""
+    shared_ray.start()
     storage, made = str(tmp_path_factory.mktemp("runs")), recipe(tiny_generator)
     return made, storage, run_benchmark(made, storage, workers=2, on_progress=lambda *at: None)
 
