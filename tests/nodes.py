@@ -23,7 +23,7 @@ ENV = {
     "RAY_raylet_start_wait_time_s": "180",  # on a machine that is busy with other things
     "RAY_health_check_initial_delay_ms": "500",  # a dead node shall be noticed in seconds
     "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_timeout_ms": "10000",  # a killed node refuses at once; one on a busy machine may be slow
 }
 
 
