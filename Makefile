@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # Threads of torch that wait shall sleep: where other work runs beside, spinning ones take several times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
+# Where it is set, every process compiles all of torch and Ray anew: eight seconds of the CPU each, and Ray starts many.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 # Tests that share one Ray, one cluster of nodes or one finished run stay in one process.
 PARALLEL := -n 2 --dist loadgroup

@@ -24,7 +24,6 @@ from flexpose_ray.dataset.layout import plan_shards
 from flexpose_ray.dataset.manifest import publish
 from flexpose_ray.dataset.pictures import draw_images
 from flexpose_ray.dataset.shards import encode_shard
-from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.engine.train.run import pretrain
 from flexpose_ray.models.generators import load_generator, save_adapted, save_generator
 from flexpose_ray.networks.beta import Beta
@@ -41,11 +40,12 @@ from tests import here
 from tests.chaos.pretraining import RECIPE
 from tests.radosgw import Radosgw, missing_binaries
 from tests.run_specs import run_spec
+from tests.shared_ray import SharedRay
 
 MakeDataset = Callable[..., np.ndarray]
 STRIDE = 2**40
 BENCH = Path(__file__).parent / "bench"
-GROUPS = {"finished_run": "pipeline", "nodes": "nodes", "ray_cluster": "ray", "radosgw": "radosgw"}  # by fixture
+GROUPS = {"finished_run": "pipeline", "nodes": "nodes", "shared_ray": "ray", "radosgw": "radosgw"}  # by fixture
 ORDER = ("ray", "multinode", "nodes", "pipeline", "radosgw")  # each in one piece, also where one process runs all
 SLOW_FIXTURES = {*GROUPS, "ray_folder"}
 
@@ -147,13 +147,24 @@ def store(request, tmp_path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster(s3_server: str):
-    """One Ray for all tests of a session; its workers know the S3 server."""
-    with pytest.MonkeyPatch.context() as env:
-        env.delenv("RAY_ADDRESS", raising=False)
-        env.setenv("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
-        with ray_session(cpus=4):
-            yield
+def shared_ray(s3_server: str) -> Iterator[SharedRay]:
+    """For fixtures that outlive a test and start it themselves; its workers know the S3 server."""
+    shared = SharedRay()
+    yield shared
+    shared.end()
+
+
+@pytest.fixture
+def ray_cluster(shared_ray: SharedRay) -> None:
+    """The Ray of the tests runs."""
+    shared_ray.start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End Ray after the last test in a row that uses it: it and the actors of killed drivers never idle for nothing."""
+    if (shared := item.funcargs.get("shared_ray")) and "shared_ray" not in getattr(nextitem, "fixturenames", ()):
+        shared.end()
 
 
 @pytest.fixture

@@ -30,8 +30,9 @@ from flexpose_ray.errors import FlexPoseError
 from flexpose_ray.storage.base import Store
 
 FORKS = multiprocessing.get_context("forkserver")
-VERBS = ("adapt.many", "benchmark.run", "sweep.run", "train.run")
-FORKS.set_forkserver_preload([__name__, "flexpose_ray.pipeline", *(f"flexpose_ray.engine.{verb}" for verb in VERBS)])
+# What commands import when they need it.
+LATE = ("pipeline", "storage.s3", "engine.adapt.many", "engine.benchmark.run", "engine.sweep.run", "engine.train.run")
+FORKS.set_forkserver_preload([__name__, *(f"flexpose_ray.{name}" for name in LATE)])
 WORKERS = 2
 
 

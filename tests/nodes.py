@@ -18,10 +18,12 @@ ENV = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",
+    "LOG_NAME_UPDATE_INTERVAL_S": "1e9",  # nobody reads the logs, for which every node would look on and on
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
     "RAY_raylet_start_wait_time_s": "180",  # on a machine that is busy with other things
     "RAY_health_check_initial_delay_ms": "500",  # a dead node shall be noticed in seconds
     "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_timeout_ms": "10000",  # a killed node refuses at once; one on a busy machine may be slow
 }
 
 

@@ -66,7 +66,6 @@ def left(training: Path, joins_ray: dict[str, str]) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_sigterm_makes_a_training_write_a_checkpoint_that_other_workers_go_on_from(left: list[float], training: Path):
     assert len(left) > 1, "the first row was reported when it was stopped"
     recipe = load_recipe(str(training / "tiny.yaml"), [f"pretrain.kimg={left[-1] + 0.16}"])

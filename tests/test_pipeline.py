@@ -18,12 +18,19 @@ from flexpose_ray.dataset.verify import verify
 from flexpose_ray.engine.sweep.results import read_rows
 from flexpose_ray.evaluation.compare import LABELS, YOURS
 from flexpose_ray.pipeline import PAPER, UNADAPTED
+from flexpose_ray.report import plots
 from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 METHODS = [*LABELS.values(), UNADAPTED, PAPER, YOURS]
+
+
+@pytest.fixture(autouse=True)
+def _small_maps(monkeypatch) -> None:
+    """Pages that are drawn in this process embed fewer poses: of 500 a set it takes four seconds."""
+    monkeypatch.setattr(plots, "TSNE_POSES", 50)
 
 
 def files(folder: Path) -> dict[str, int]:

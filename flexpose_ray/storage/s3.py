@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -20,7 +21,9 @@ from botocore.exceptions import (
     PartialCredentialsError,
     SSLError,
 )
+from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
+from botocore.session import Session as BotocoreSession
 from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_exponential, wait_random_exponential
 
 from flexpose_ray.errors import StorageError
@@ -74,7 +77,10 @@ class S3Store(Store):
             s3={"addressing_style": "path"} if endpoint else None,
         )
         try:
-            return Session().client("s3", config=config)
+            # Credentials are looked up anew, but what botocore knows of S3 takes a quarter of a second to parse.
+            session = BotocoreSession()
+            session.register_component("data_loader", _descriptions())
+            return Session(botocore_session=session).client("s3", config=config)
         except ValueError:  # botocore's text repeats the endpoint, which may hold a password
             raise StorageError(
                 self.uri, "AWS_ENDPOINT_URL is not a valid URL", "write it as http://host:port"
@@ -165,6 +171,12 @@ class S3Store(Store):
     def _endpoint(self) -> str:
         """The server's name for messages, without a password that the URL may hold."""
         return urlsplit(self.client.meta.endpoint_url).netloc.rpartition("@")[2]
+
+
+@cache
+def _descriptions() -> Loader:
+    """What botocore knows of all services, read from its files once."""
+    return BotocoreSession().get_component("data_loader")
 
 
 def _status(error: ClientError) -> int:

@@ -16,7 +16,7 @@ from flexpose_ray.sources.pose_file import read_poses, write_poses
 from tests.chaos.kill import at_work, kill_driver, wait_until
 from tests.forked import ForkedCommand
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 COUNT = 4
 CONFIG = AdaptConfig(layers="w", blend=False, steps=150, batch=8, mixup=10)
 TASK = "ray::_adapt_target"

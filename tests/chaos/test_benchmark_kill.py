@@ -30,7 +30,6 @@ def cells(storage: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_killed_benchmark_goes_on_where_it_was(
     tiny_generator: str, joins_ray: dict[str, str], tmp_path: Path, capsys
 ):

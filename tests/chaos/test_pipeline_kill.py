@@ -35,7 +35,6 @@ class Run:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(
     finished_run, tiny_recipe: str, joins_ray: dict[str, str], tmp_path: Path
 ):

@@ -17,7 +17,7 @@ from tests import here
 from tests.chaos.pretraining import RECIPE, assert_same_run, workers_among
 from tests.forked import ForkedCommand
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

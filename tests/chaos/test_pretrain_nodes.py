@@ -30,7 +30,6 @@ def workers_of(raylet: psutil.Process) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(500)
 def test_a_node_that_dies_is_left_and_the_run_ends_bit_for_bit_the_same(
     nodes: Nodes, undisturbed_training: dict, tmp_path: Path
 ):

@@ -48,7 +48,6 @@ def scores(store: Store) -> list[dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_sweep_killed_twice_ends_as_an_undisturbed_one(recipe: Path, joins_ray: dict[str, str], tmp_path: Path):
     sweep = ForkedCommand(["sweep", recipe, "--storage", tmp_path / "killed"], joins_ray)
     whole_uri = run_sweep(load_sweep(str(recipe)), str(tmp_path / "whole"))["uri"]

@@ -90,7 +90,6 @@ def test_a_sweep_without_any_good_trial_has_no_best(capsys, tiny_generator: str,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_sweep_from_plan_to_report(capsys, ray_cluster, tiny_generator: str, tmp_path: Path):
     changes = {"generator": tiny_generator, "target.poses": "synthetic:rowing?count=300", "adapt.steps": 2}
     options = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]

@@ -53,7 +53,7 @@ class Multinode:
             FOLDER / "laptop-multinode.sh", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}",
             f"--dashboard-agent-listen-port={agent}",
         ]  # fmt: skip
-        health = {"initial_delay": "500", "period": "500", "timeout": "2000"}
+        health = {"initial_delay": "500", "period": "500", "timeout": "10000"}  # a killed node refuses at once
         noticed = {f"RAY_health_check_{name}_ms": value for name, value in health.items()}
         with open(folder / "up.log", "w") as log:
             env = self.env | noticed | {"CLUSTER": str(file)}

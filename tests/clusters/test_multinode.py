@@ -32,7 +32,7 @@ from tests.engine.sweep.sweeps import small_sweep
 BIN = Path(sys.executable).parent
 CANARY = "canary0secret0of0the0environment"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("multinode")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("multinode")]
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,6 @@ def test_the_shipped_generator_has_a_name_and_a_bucket_does_too(models, s3_uri):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # two seconds on an idle machine
 def test_a_flow_and_a_stylegan_need_nothing_but_torch(models):
     command = [sys.executable, "-c", USE, models["blended flow"], shipped_folder("builtin:coco-adversarial")]
     ended = subprocess.run(command, capture_output=True, text=True)

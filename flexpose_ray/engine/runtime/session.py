@@ -91,6 +91,8 @@ def _muted_stderr() -> Iterator[None]:
 
 def _private(cpus: int | None) -> dict:
     """Arguments of ``ray.init`` for a private Ray."""
+    os.environ.setdefault("LOG_NAME_UPDATE_INTERVAL_S", "1e9")  # ours reads no logs, for which Ray would look on and on
+    os.environ.setdefault("RAY_LOG_MONITOR_MANY_FILES_THRESHOLD", "0")  # or the one above counts for nothing
     start = {
         "address": "local",
         "num_cpus": cpus or max(LEAST_CPUS, os.cpu_count() or 1),

@@ -20,6 +20,7 @@ from flexpose_ray.methods.simple import coral_poses
 from flexpose_ray.models.generators import load_generator
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
+from tests.shared_ray import SharedRay
 from tests.small_flow import save_flow
 
 FLOW = {"steps": 20, "tune_steps": 5, "width": 8, "depth": 1, "batch": 32, "euler": 3, "mixup": 30}
@@ -57,14 +58,14 @@ def no_ray(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def done(ray_cluster, tiny_generator: str, tmp_path_factory) -> tuple[BenchmarkRecipe, str, dict]:
+def done(shared_ray: SharedRay, tiny_generator: str, tmp_path_factory) -> tuple[BenchmarkRecipe, str, dict]:
     """A finished benchmark: its recipe, storage and table."""
+    shared_ray.start()
     storage, made = str(tmp_path_factory.mktemp("runs")), recipe(tiny_generator)
     return made, storage, run_benchmark(made, storage, workers=2, on_progress=lambda *at: None)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_cell_holds_the_figures_of_its_own_poses(done):
     made, _, table = done
     cell = json.loads(open_store(table["run"]).get("cells/cycling-rowing/coral-1.json"))
@@ -81,7 +82,6 @@ def test_a_cell_holds_the_figures_of_its_own_poses(done):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_the_table_holds_mean_and_spread_over_the_draws(done):
     _, _, table = done
     (pair,) = table["pairs"]
@@ -102,7 +102,6 @@ def test_the_table_holds_mean_and_spread_over_the_draws(done):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_the_same_again_starts_nothing_and_says_the_same(done, no_ray):
     made, storage, table = done
     before = cells(table["run"])
@@ -111,7 +110,6 @@ def test_the_same_again_starts_nothing_and_says_the_same(done, no_ray):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_elsewhere_the_same_command_gives_the_same_figures(done, ray_cluster, s3_uri: str):
     made, _, table = done
     steps = []
@@ -121,7 +119,6 @@ def test_elsewhere_the_same_command_gives_the_same_figures(done, ray_cluster, s3
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_what_fails_is_told_and_tried_again(done, ray_cluster, tiny_generator: str):
     """And a row more leaves the cells that are there as they are."""
     _, storage, table = done

@@ -208,7 +208,6 @@ def test_slots_default_to_what_there_is_room_for(ray_cluster):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_trainings_run_in_trials(ray_cluster, tmp_path):
     space = {"pretrain.lr": [1e-3, 1e18]}  # the second diverges
     recipe = trainings(sweep={"space": space, "slots": 2, "cpus": 0.5})

@@ -123,7 +123,6 @@ def test_onnx_is_the_same_bytes_again_and_names_its_model(exported, adapted):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # fifteen seconds of tracing on an idle machine
 def test_onnx_of_the_shipped_generator_is_equal_to_1e_4(tmp_path):
     card = export_model("builtin:coco-adversarial", "onnx", str(tmp_path))
     assert "COCO" in card["attribution"][0]
