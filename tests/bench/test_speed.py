@@ -159,3 +159,24 @@ def test_alpha_against_one_line_a_limb():
         f"\nalpha, 32 poses at 64 px against cv2.line: torch {torch_ratio:.2f}, OpenCV {cv_ratio:.2f} times its speed"
     )
     assert min(torch_ratio, cv_ratio) > 0.01
+
+
+@pytest.mark.parametrize(("generator", "rows"), [("builtin:coco", 10_000), ("builtin:coco-stylegan", 640)])
+def test_shares_of_a_shard(generator: str, rows: int):
+    """What a pose costs, and on what: microseconds of one core, and shares."""
+    sampler, empty = load_sampler(generator), np.empty((0, 15, 2), np.float32)
+    gate = Gate(sampler.alpha, sampler.limits, None, GateSettings(), sampler.read)
+    index = np.arange(rows)
+    poses, confidence = sampler.sample(0, index)
+    work = {
+        "numbers": lambda: sampler.draw_numbers(0, index),
+        "numbers and networks": lambda: sampler.sample(0, index),
+        "gate": lambda: gate.judge(poses, confidence, empty),
+        "Parquet": lambda: encode_shard(index, poses, confidence),
+    }
+    taken = {name: median(seconds(part) for _ in range(5)) for name, part in work.items()}
+    taken["networks"] = taken.pop("numbers and networks") - taken["numbers"]
+    whole = sum(taken.values())
+    shares = ", ".join(f"{name} {part / whole:.0%}" for name, part in taken.items())
+    print(f"\n{generator}: {rows / whole:,.0f} poses/s of a core, {whole / rows * 1e6:.1f} us each: {shares}")
+    assert taken["networks"] > 0.5 * whole, "what is around the networks takes longer than these"

@@ -25,7 +25,7 @@ def _no_addresses(monkeypatch):
         ("coco_mpii", "pretrain-8a33122e", "coco_mpii-873c39ff"),
         ("coco_to_penn", "pretrain-2dfe79fd", "coco_to_penn-7045725d"),
         ("mpii", "pretrain-40981814", "mpii-58fb3ea4"),
-        ("quickstart", "pretrain-2c8afd50", "quickstart-a3a04ad0"),
+        ("quickstart", "pretrain-2c8afd50", "quickstart-13748f1c"),
     ],
 )
 def test_a_whole_run_and_its_pretraining_keep_their_folders(name, pretraining, run):
