@@ -37,7 +37,7 @@ from flexpose_ray.evaluation.compare import evaluate
 from flexpose_ray.evaluation.target import split_target
 from flexpose_ray.judging.scores import halves
 from flexpose_ray.models.generators import kind_of, load_generator, load_sampler
-from flexpose_ray.models.shipped import BUILTIN, shipped_of_kind
+from flexpose_ray.models.shipped import BUILTIN, shipped_for_paper
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.report.run import write_run_report
@@ -183,7 +183,7 @@ def _paper_generator(recipe: Recipe, generator: str) -> str | None:
     if not recipe.evaluate.paper:
         return None
     if generator.startswith(BUILTIN):
-        return shipped_of_kind(generator, "stylegan")
+        return shipped_for_paper(generator)
     return generator if kind_of(generator) == "stylegan" else None
 
 

@@ -84,9 +84,11 @@ def adapt(args) -> Outcome:
     base = AdaptConfig.paper() if args.paper else None
     config = load_section("adapt", args.config, args.set, changes, base)
     from flexpose_ray.models.generators import generator_of_kind
+    from flexpose_ray.models.shipped import BUILTIN, shipped_for_paper
 
-    on_styles = args.paper and args.generator.startswith("builtin:")
-    args.generator = generator_of_kind(args.generator, args.kind or ("stylegan" if on_styles else None))
+    if args.paper and args.kind is None and args.generator.startswith(BUILTIN):
+        args.generator = shipped_for_paper(args.generator)
+    args.generator = generator_of_kind(args.generator, args.kind)
     if not args.shots:
         return _adapt_many(args, config)
     if args.workers:

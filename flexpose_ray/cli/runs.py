@@ -22,7 +22,7 @@ def add_verbs(verbs: Verbs) -> None:
     summary = "run a whole recipe: generator, adaptation, data set, scores, report"
     sub = add_verb(verbs, pipeline, "pipeline", summary, "flexpose pipeline quickstart")
     add_recipe(sub)
-    add_kind(sub, "a StyleGAN, and one map on its third style layer")
+    add_kind(sub, "a StyleGAN against a discriminator, and one map on its third style layer")
 
 
 def evaluate(args) -> Outcome:

@@ -21,7 +21,7 @@ from flexpose_ray.config.sections import (
     TargetConfig,
 )
 from flexpose_ray.errors import ConfigError
-from flexpose_ray.models.shipped import BUILTIN, shipped_of_kind
+from flexpose_ray.models.shipped import BUILTIN, shipped_for_paper, shipped_of_kind
 
 FLOW_KEYS = ("kind", "alpha", "flow", "bf16", "held_out", "eval_kimg", "eval_samples", "seed")  # what a flow depends on
 LATER_SIZES = ("shift", "pose_mapping")  # of networks, since the first version
@@ -81,9 +81,13 @@ class Recipe(Section):
     def in_the_papers_way(self) -> Self:
         """This recipe as the paper does it: an adversarially trained StyleGAN, and a map on one style code alone."""
         stylegan = self.of_kind("stylegan")
+        generator = self.generator
+        if generator and generator.startswith(BUILTIN):
+            generator = shipped_for_paper(generator)
         kept = self.adapt.model_dump(include={"mixup", "steps", "batch", "seed"})
         pretrain = stylegan.pretrain.model_copy(update={"teacher": "none"})
-        return stylegan.model_copy(update={"adapt": AdaptConfig.paper(**kept), "pretrain": pretrain})
+        changes = {"generator": generator, "adapt": AdaptConfig.paper(**kept), "pretrain": pretrain}
+        return stylegan.model_copy(update=changes)
 
     @property
     def source_name(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from flexpose_ray.errors import ConfigError
 
 BUILTIN = "builtin:"
-SUFFIXES = ("-stylegan", "-adversarial")  # of StyleGANs of the source of the flow NAME; first the default
+TAUGHT, ADVERSARIAL = SUFFIXES = ("-stylegan", "-adversarial")  # of StyleGANs of the source of the flow NAME
 
 
 def shipped_folder(uri: str) -> str:
@@ -39,7 +39,12 @@ def shipped_of_kind(uri: str, kind: str) -> str:
     name = next((uri.removesuffix(suffix) for suffix in SUFFIXES if uri.endswith(suffix)), uri)
     if kind == "flow":
         return name
-    return f"{name}{SUFFIXES[0]}" if uri == name else uri
+    return f"{name}{TAUGHT}" if uri == name else uri
+
+
+def shipped_for_paper(uri: str) -> str:
+    """The shipped StyleGAN ``builtin:NAME``; where that is a flow, the one that was trained as in the paper."""
+    return uri if uri.endswith(SUFFIXES) else f"{uri}{ADVERSARIAL}"
 
 
 def _folders() -> Iterator[Path]:

@@ -60,7 +60,8 @@ def test_a_training_of_the_other_kind_is_one_option_away(capsys, options: str, c
     [
         ("builtin:coco", "builtin:coco "),
         ("builtin:coco --kind stylegan", "builtin:coco-stylegan "),
-        ("builtin:coco --paper", "builtin:coco-stylegan "),
+        ("builtin:coco --paper", "builtin:coco-adversarial "),
+        ("builtin:coco --paper --kind stylegan", "builtin:coco-stylegan "),
         ("builtin:coco-stylegan --kind flow", "builtin:coco "),
         ("builtin:coco-adversarial --paper", "builtin:coco-adversarial "),
         ("flow --kind flow", "flow "),
