@@ -51,8 +51,8 @@ SLOW_FIXTURES = {*GROUPS, "ray_folder"}
 
 
 def pytest_configure() -> None:
-    """One torch thread, as every worker of ours has: two round otherwise, and spin on a busy machine. Workers of Ray are
-    as urgent as the tests that wait for them; by default other tests would starve them."""
+    """One torch thread, as every worker of ours has: two round otherwise, and spin on a busy machine. And Ray's workers
+    as urgent as the tests that wait for them: by default other tests starve them."""
     torch.set_num_threads(1)
     os.environ.setdefault("RAY_worker_niceness", "0")
 
