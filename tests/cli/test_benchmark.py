@@ -36,6 +36,6 @@ def test_faults_are_one_line(options: list[str], named: str, capsys, tmp_path: P
 def test_a_dry_run_says_what_would_be_done(capsys, tmp_path: Path):
     assert run("benchmark_quick", "--dry-run", "--json", "--storage", str(tmp_path / "runs")) == 0
     shown = capsys.readouterr()
-    assert "7 methods, 1 pairs, 2 draws" in shown.err and "14 cells, 0 are there" in shown.err
-    assert len(json.loads(shown.out)["missing"]) == 14
+    assert "6 methods, 1 pairs, 2 draws" in shown.err and "12 cells, 0 are there" in shown.err
+    assert len(json.loads(shown.out)["missing"]) == 12
     assert not (tmp_path / "runs").exists()
