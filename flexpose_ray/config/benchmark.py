@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 
 from pydantic import Field, create_model, field_validator, model_validator
 
+from flexpose_ray.config.pretraining import Kind, Seed
 from flexpose_ray.config.reading import Section, config_hash, parse
-from flexpose_ray.config.sections import NAME, Kind, Seed, SourceConfig, TargetConfig
+from flexpose_ray.config.sections import NAME, SourceConfig, TargetConfig
 from flexpose_ray.errors import ConfigError
 
 ROW_KEYS = ("method", "kind", "count")  # of a row, beside its method's settings

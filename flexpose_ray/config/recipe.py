@@ -7,16 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from flexpose_ray.config.pretraining import EXECUTION_KEYS, Kind, NetworkConfig, PretrainConfig
 from flexpose_ray.config.reading import Section, config_hash, parse, read_recipe, section_of, set_key
 from flexpose_ray.config.sections import (
-    EXECUTION_KEYS,
     NAME,
     AdaptConfig,
     EvaluateConfig,
     GenerateConfig,
-    Kind,
-    NetworkConfig,
-    PretrainConfig,
     SourceConfig,
     TargetConfig,
 )

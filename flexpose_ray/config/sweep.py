@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from flexpose_ray.config.pretraining import Count, Seed
 from flexpose_ray.config.reading import Section
-from flexpose_ray.config.sections import Count, Seed
 
 Objective = Literal["fd", "mmd2", "density", "coverage", "loss", "seconds"]
 HIGHER_IS_BETTER = {"density", "coverage"}

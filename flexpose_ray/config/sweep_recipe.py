@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from pydantic import model_validator
 
+from flexpose_ray.config.pretraining import EXECUTION_KEYS
 from flexpose_ray.config.reading import config_hash, parse, read_values
 from flexpose_ray.config.recipe import Recipe
-from flexpose_ray.config.sections import EXECUTION_KEYS
 from flexpose_ray.config.sweep import SWEEP_EXECUTION_KEYS, Point, Range, SweepConfig, point_text
 from flexpose_ray.errors import ConfigError
 
