@@ -13,8 +13,9 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
+
 BINARIES = ("radosgw", "radosgw-admin", "ceph", "ceph-mon", "ceph-osd", "ceph-authtool", "monmaptool")
-START_S = 180.0  # on a machine that is busy with other things
 
 CONFIG = """
 [global]
@@ -138,12 +139,12 @@ class Radosgw:
 
     def _run(self, *command) -> None:
         words = list(map(str, command))
-        done = subprocess.run(words, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=START_S)
+        done = subprocess.run(words, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S)
         if done.returncode:
             raise RuntimeError(f"{' '.join(words)}: {done.stderr.decode(errors='replace')[-500:]}")
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             with suppress(OSError):
                 try:

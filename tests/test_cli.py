@@ -28,6 +28,7 @@ from flexpose_ray.models.generators import copy_model
 from flexpose_ray.sources.pose_file import write_poses
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
+from tests.patience import PATIENCE_S
 from tests.run_specs import run_spec
 
 FLEXPOSE = Path(sys.executable).with_name("flexpose")
@@ -310,7 +311,7 @@ def test_a_server_that_is_away_is_named_within_seconds(s3_keys):
     port = _closed_port()
     s3_keys.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     command = [FLEXPOSE, "prepare", "--source", "table:in/good.npz", "--out", "s3://bucket/set.parquet"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=100)  # ten seconds of them is patience
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.count("\n") == 1 and f"127.0.0.1:{port}" in ended.stderr
     assert "AWS_ENDPOINT_URL" in ended.stderr and "hidden-value" not in ended.stderr
@@ -549,7 +550,7 @@ def test_ctrl_c_says_how_to_go_on():
         try:
             assert process.stderr.readline().startswith("adapt: 1 of")
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
     assert (process.returncode, out) == (130, "")

@@ -17,6 +17,7 @@ from flexpose_ray.engine.train.run import pretrain
 from flexpose_ray.storage.open import open_store
 from tests import here
 from tests.chaos.pretraining import RECIPE
+from tests.patience import PATIENCE_S
 
 JOBS = Path(__file__).parents[1] / "jobs"
 VERBS = next(action.choices for action in build_parser()._actions if action.choices)
@@ -55,7 +56,7 @@ def left(training: Path, joins_ray: dict[str, str]) -> list[float]:
     try:
         told = next((line for line in job.stderr if "kimg/s" in line), "no training")
         job.terminate()
-        told += job.communicate(timeout=60)[1]
+        told += job.communicate(timeout=PATIENCE_S)[1]
     finally:
         job.kill()
     assert job.returncode == 143, told

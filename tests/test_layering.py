@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[1]
 
 IMPORT_ALL = """
@@ -17,7 +19,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & {"ray", "pyarro
 
 
 def run(*command):
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def test_the_contracts_between_layers_are_kept():

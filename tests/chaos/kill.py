@@ -10,8 +10,8 @@ from typing import TypeVar
 import psutil
 
 from tests.forked import ForkedCommand
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 200.0  # on a machine that is busy with other things
 Found = TypeVar("Found")
 
 

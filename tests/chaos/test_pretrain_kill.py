@@ -16,6 +16,7 @@ from flexpose_ray.storage.open import open_store
 from tests import here
 from tests.chaos.pretraining import RECIPE, assert_same_run, workers_among
 from tests.forked import ForkedCommand
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def test_a_worker_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(
             killed.extend(workers_among(psutil.Process().children(recursive=True)))
             for worker in killed:
                 worker.kill()
-            gone, _ = psutil.wait_procs(killed, timeout=30)
+            gone, _ = psutil.wait_procs(killed, timeout=PATIENCE_S)
             assert gone == killed
             reached.append(last_checkpoint(store).history[-1]["kimg"])
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 
 from tests.clusters.checks import FOLDER
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 180.0  # machines that run tests may be busy with others
 TOKEN = "feed" * 8
 
 

@@ -26,8 +26,9 @@ from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
 from tests.chaos.pretraining import RECIPE, numbers, workers_among
 from tests.clusters.checks import ROOT
-from tests.clusters.multinode import PATIENCE_S, TOKEN, Multinode, holders
+from tests.clusters.multinode import TOKEN, Multinode, holders
 from tests.engine.sweep.sweeps import small_sweep
+from tests.patience import PATIENCE_S
 
 BIN = Path(sys.executable).parent
 CANARY = "canary0secret0of0the0environment"
@@ -56,7 +57,7 @@ def lose_a_node(cluster: Multinode, job, begun: Callable[[], bool], busy: str) -
         time.sleep(0.05)
     victim = next(raylet for raylet in cluster.raylets() if works(raylet, busy))
     victim.kill()
-    told, _ = job.communicate(timeout=PATIENCE_S * 2)
+    told, _ = job.communicate(timeout=PATIENCE_S)
     assert job.returncode == 0, told
     return told
 

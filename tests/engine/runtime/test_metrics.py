@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flexpose_ray.engine.runtime.metrics import METRICS, TASKS
+from tests.patience import PATIENCE_S
 
 # A Ray of its own: others count in one that is shared. Counts come to the port when the actors end.
 EXPORTS = """
@@ -98,7 +99,7 @@ def run(script: str, folder: str, *arguments: str) -> subprocess.CompletedProces
     env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_BACKEND_LOG_LEVEL")}
     env |= {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64, "RAY_USAGE_STATS_ENABLED": "0"}
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")

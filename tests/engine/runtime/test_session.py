@@ -14,6 +14,7 @@ import ray
 from flexpose_ray.engine.runtime.auth_token import guard_token
 from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.errors import ConfigError
+from tests.patience import PATIENCE_S
 
 
 def test_an_address_where_nobody_listens_is_told_at_once(monkeypatch):
@@ -53,7 +54,7 @@ def test_a_token_asked_for_after_ray_was_imported_is_asked_of_ray_too(ray_folder
     )
     env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_AUTH_MODE")}
     env |= {"RAY_TMPDIR": ray_folder, "RAY_raylet_start_wait_time_s": "60"}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=110)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.stdout.split() == ["1.0"], done.stderr
 
 
