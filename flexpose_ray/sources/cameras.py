@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 import numpy as np
 
@@ -18,7 +17,13 @@ OPTIONS = {
     "fixed": {"every": "1", "label": ""},
     "random": {"every": "1", "label": "", "views": "1", "seed": "0"},
 }
-USE = "?cameras=fixed or ?cameras=random&seed=0, with &every=N, &label=NAME, for random cameras &views=N"
+USE = "?cameras=fixed or ?cameras=random&seed=0, with &every=N, &label=NAME, &up=z, for random cameras &views=N"
+CAMERA_OPTIONS = ("cameras", "every", "label", "views", "seed", "up")
+# For the axis that points up: which axes become x, y and z, and their signs; all are turns, none is a mirror.
+TURNS = {
+    "x": ([1, 0, 2], [-1, 1, 1]), "y": ([0, 1, 2], [1, 1, 1]), "z": ([0, 2, 1], [1, 1, -1]),
+    "-x": ([1, 0, 2], [1, -1, 1]), "-y": ([0, 1, 2], [1, -1, -1]), "-z": ([0, 2, 1], [1, -1, 1]),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Cameras:
         views: cameras for each frame.
         seed: of the random cameras.
         label: of all poses; with "" each motion keeps its own.
+        up: the motion's axis that points up; "": as its file says.
     """
 
     fixed: bool
@@ -41,6 +47,7 @@ class Cameras:
     views: int
     seed: int = 0
     label: str = ""
+    up: str = ""
 
     def see(self, body_FJ3: np.ndarray, rng: np.random.Generator, where: str) -> tuple[np.ndarray, np.ndarray]:
         """Project one motion onto the pictures of all cameras.
@@ -70,27 +77,40 @@ class Cameras:
         return project(body_FJ3[frame_N], np.radians(yaw_N), np.radians(pitch_N), distance), frame_N
 
 
-def parse_cameras(query: str, source: str) -> Cameras:
-    """Parse what follows the ``?`` of a source.
+def parse_cameras(given: dict[str, str], source: str) -> Cameras:
+    """The cameras that the options behind a source's ``?`` name.
+
+    Args:
+        given: the options, by name, without others than ``CAMERA_OPTIONS``.
+        source: for errors.
 
     Raises:
-        ConfigError: no cameras, or an option that is unknown, not for these cameras or out of range.
+        ConfigError: no cameras, or an option that is not for these cameras or out of range.
     """
     where = f"source {source!r}"
-    given = dict(parse_qsl(query, keep_blank_values=True))
+    given = dict(given)
     kind = given.pop("cameras", None)
     if kind is None:
         raise ConfigError(where, "no cameras to see the motion", f"add {USE}")
     if kind not in OPTIONS:
         raise ConfigError(where, f"unknown cameras {kind!r}", f"write {USE}")
+    up = given.pop("up", "")
+    if up and up not in TURNS:
+        raise ConfigError(where, f"up is {up!r}, expected an axis", f"write up={', up='.join(TURNS)}")
     for name, value in given.items():
         if name not in OPTIONS[kind]:
             raise ConfigError(where, f"{name} is no option of {kind} cameras", f"write {USE}")
-        if name != "label" and not (value.isdecimal() and int(value) >= (name != "seed")):
+        if name != "label" and not (value.isdecimal() and len(value) < 10 and int(value) >= (name != "seed")):
             raise ConfigError(where, f"{name} is {value!r}, expected a whole number", f"write {USE}")
     options = OPTIONS[kind] | given
     views, seed = options.get("views", len(FIXED_YAWS)), options.get("seed", 0)
-    return Cameras(kind == "fixed", int(options["every"]), int(views), int(seed), options["label"])
+    return Cameras(kind == "fixed", int(options["every"]), int(views), int(seed), options["label"], up)
+
+
+def upright(world_FS3: np.ndarray, up: str) -> np.ndarray:
+    """Turn positions so that the axis ``up`` (one of ``TURNS``) becomes y; sides stay as they are."""
+    columns, signs = TURNS[up]
+    return world_FS3 if up == "y" else world_FS3[..., columns] * signs
 
 
 def body_length(body_FJ3: np.ndarray) -> float:

@@ -1,99 +1,114 @@
-"""Reading any source, ``KIND:PATH``: one reader for each format."""
+"""Reading any source, ``KIND:PATH?OPTION=VALUE``: its format, its files, its options."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.cameras import parse_cameras
+from flexpose_ray.sources.cameras import CAMERA_OPTIONS, parse_cameras
 from flexpose_ray.sources.film import Clip, film
-from flexpose_ray.sources.formats.coco import read_coco
-from flexpose_ray.sources.formats.lsp import read_lsp
-from flexpose_ray.sources.formats.motion import read_bvh_clips, read_npz_clips
-from flexpose_ray.sources.formats.mpii import read_mpii
-from flexpose_ray.sources.formats.penn import read_penn
+from flexpose_ray.sources.form import to_pose_set
+from flexpose_ray.sources.formats import FORMATS, Format
 from flexpose_ray.sources.formats.synthetic import sample_synthetic
-from flexpose_ray.sources.formats.table import read_table
-from flexpose_ray.sources.mapping import read_mapping
+from flexpose_ray.sources.joint_map import read_mapping
+from flexpose_ray.sources.options import parse_options
 from flexpose_ray.sources.pose_file import read_poses
-from flexpose_ray.sources.raw import RawPoses, ReadReport, summarise, to_pose_set
+from flexpose_ray.sources.raw import RawPoses
+from flexpose_ray.sources.report import ReadReport
 
-
-@dataclass(frozen=True)
-class Format:
-    """One format of annotations.
-
-    Attributes:
-        read: its reader; that of a 3D format returns clips, which cameras then see.
-        mapped: whether joint names vary from file to file, so that a mapping makes sense.
-        folder: whether the path may be a folder.
-        in_3d: whether the source states cameras behind a ``?``.
-    """
-
-    read: Callable[[Path], RawPoses] | Callable[[Path], Iterator[Clip]]
-    mapped: bool = False
-    folder: bool = False
-    in_3d: bool = False
-
-
-FORMATS = {
-    "coco": Format(read_coco, mapped=True),
-    "penn": Format(read_penn, folder=True),
-    "table": Format(read_table, mapped=True),
-    "mpii": Format(read_mpii),
-    "lsp": Format(read_lsp),
-    "bvh": Format(read_bvh_clips, mapped=True, folder=True, in_3d=True),
-    "motion": Format(read_npz_clips, mapped=True, in_3d=True),
-}
 KINDS = (*FORMATS, "poses", "synthetic")
 MAPPED = tuple(sorted(kind for kind, entry in FORMATS.items() if entry.mapped))
 
+Part = TypeVar("Part", RawPoses, Clip)
+Map = Callable[[Callable[[Path], list], list[Path]], Iterable[list]]
 
-def read_source(source: str, mapping: str | Path | None = None) -> tuple[PoseSet, ReadReport]:
+
+def read_source(
+    source: str, mapping: str | Path | None = None, read_files: Map = map, **options: str
+) -> tuple[PoseSet, ReadReport]:
     """Read a set of annotations into poses.
 
     Args:
         source: ``KIND:PATH``; the path may hold environment variables, as in ``coco:${DATA}/person_keypoints.json``.
-            ``poses:URI`` reads a pose set of ours, ``synthetic:NAME?count=2000&seed=0`` makes one. Motion in 3D needs
-            cameras, as in ``bvh:PATH?cameras=fixed&every=3``; see :class:`~flexpose_ray.sources.cameras.Cameras`.
-        mapping: YAML file from a skeleton's joints to the set's own, for ``bvh``, ``coco``, ``motion`` and ``table``.
+            ``poses:URI`` reads a pose set of ours, ``synthetic:NAME?count=2000&seed=0`` makes one. Options follow a
+            ``?``: ``table:PATH?size=640x480&y=up``, see :class:`~flexpose_ray.sources.options.Options`. Motion in 3D
+            needs cameras, as in ``bvh:PATH?cameras=fixed&every=3``; see :class:`~flexpose_ray.sources.cameras.Cameras`.
+        mapping: YAML file from a skeleton's joints to the set's own, for kinds whose joints vary.
+        read_files: how a format's reader is called on the set's files; as ``map``, in their order.
+        options: more of what may follow the ``?``.
 
     Raises:
-        ConfigError: unknown kind, unset environment variable, cameras that are missing or wrong, a mapping that is
-            broken or that this kind does not take.
+        ConfigError: unknown kind or option, unset environment variable, cameras that are missing or wrong, a mapping
+            that is broken or that this kind does not take.
         DataError: a missing or unreadable file, or poses that cannot be used.
     """
     kind, colon, rest = source.partition(":")
     if not colon or kind not in KINDS:
         problem = f"{kind!r} is no kind of source" if colon else "no KIND: in front of the path"
-        raise ConfigError(f"source {source!r}", problem, f"write KIND:PATH, KIND one of {', '.join(KINDS)}")
+        hint = f"write KIND:PATH, KIND one of {', '.join(KINDS)}; `flexpose formats` shows them"
+        raise ConfigError(f"source {source!r}", problem, hint)
     if mapping is not None and kind not in MAPPED:
         raise ConfigError("mapping", f"cannot be used with {kind}", f"leave it out; it is for {', '.join(MAPPED)}")
-    if kind == "synthetic":
-        poses = sample_synthetic(rest)
-        return poses, summarise(source, poses)
-    place = _expand(rest, source)
-    if kind == "poses":
-        poses = read_poses(place)
-        return poses, summarise(place, poses)
+    if kind in ("synthetic", "poses"):
+        if options:
+            raise ConfigError(f"source {source!r}", f"takes no {next(iter(options))}", "leave it out")
+        poses = sample_synthetic(rest) if kind == "synthetic" else read_poses(_expand(rest, source))
+        return poses, ReadReport.of(source if kind == "synthetic" else _expand(rest, source), poses)
     entry = FORMATS[kind]
+    path, query = _path_and_query(_expand(rest, source))
+    query = "&".join([*([query] if query else []), *(f"{name}={value}" for name, value in options.items())])
+    own = (*entry.options, *(CAMERA_OPTIONS if entry.in_3d else ()))
+    read = parse_options(query, source, own)
+    joint_map = read_mapping(mapping) if mapping is not None else None
+    cameras = None
     if entry.in_3d:
-        place, _, query = place.partition("?")
-        cameras = parse_cameras(query, source)
-    path = Path(place)
+        cameras = parse_cameras({k: v for k, v in read.own.items() if k in CAMERA_OPTIONS}, source)
+    reader_options = {name: value for name, value in read.own.items() if name in entry.options}
+    parts = _parts(entry, path, kind, read_files, read.max_bad, reader_options)
+    return to_pose_set(str(path), film(parts, cameras, joint_map) if cameras else parts, joint_map, read)
+
+
+def _parts(entry: Format, path: Path, kind: str, read_files: Map, max_bad: float, options: dict[str, str]) -> Iterator[Part]:
+    """What the format's reader finds in the set's files, one file after another."""
     if not path.exists():
         raise DataError(path, "no such file or folder", "check the path of the source")
-    if not entry.folder and not path.is_file():
+    if path.is_file():
+        files = [path]
+    elif not entry.files:
         raise DataError(path, "is a folder, expected a file", f"give the {kind} file itself")
-    joint_map = read_mapping(mapping) if mapping is not None else None
-    if entry.in_3d:
-        return to_pose_set(path, film(str(path), entry.read(path), cameras, joint_map))
-    return to_pose_set(path, entry.read(path), joint_map)
+    else:
+        files = entry.files(path)
+    root, bad = path if path.is_dir() else path.parent, []
+    for parts in read_files(partial(_read_one, entry, root, options), files):
+        if isinstance(parts, DataError):
+            bad.append(parts)
+            if len(bad) > max_bad * len(files):
+                raise parts
+            parts = [RawPoses(np.zeros((0, 0, 2)), [], [], bad=((parts.where, parts.problem),))]
+        yield from parts
+
+
+def _read_one(entry: Format, root: Path, options: dict[str, str], file: Path) -> list[Part] | DataError:
+    """The parts of one file, or why it cannot be read: one of many may be damaged."""
+    try:
+        found = entry.read(file, **({"root": root} if entry.files else {}), **options)
+        return [found] if isinstance(found, RawPoses | Clip) else list(found)
+    except DataError as e:
+        return e
+
+
+def _path_and_query(place: str) -> tuple[Path, str]:
+    """The path and what follows its last ``?``; a file whose name has one is found as well."""
+    path, mark, query = place.rpartition("?")
+    return (Path(path), query) if mark and not os.path.exists(place) else (Path(place), "")
 
 
 def _expand(path: str, source: str) -> str:

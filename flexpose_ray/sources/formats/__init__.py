@@ -1,1 +1,78 @@
-"""A reader for each format of annotations; `flexpose_ray.sources` explains how to add one."""
+"""The formats that can be read: one reader each, and what is told about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flexpose_ray.sources.film import Clip
+from flexpose_ray.sources.formats.coco import read_coco
+from flexpose_ray.sources.formats.lsp import read_lsp
+from flexpose_ray.sources.formats.motion import bvh_files, read_bvh_clip, read_npz_clips
+from flexpose_ray.sources.formats.mpii import read_mpii
+from flexpose_ray.sources.formats.penn import penn_files, read_penn
+from flexpose_ray.sources.formats.table import read_table
+from flexpose_ray.sources.raw import RawPoses
+
+Found = RawPoses | Clip | Iterator[RawPoses] | Iterator[Clip]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format of annotations.
+
+    Attributes:
+        read: its reader, called as ``read(file, OPTION="value")``, of formats with ``files`` with ``root=`` besides, the
+            folder that the source names. It returns what the file holds at once or part by part; a 3D format returns
+            clips, which cameras then see.
+        summary: one line about it.
+        example: a source of this kind.
+        files: lists a folder's files, in a fixed order; None: the path must be a file.
+        options: names of the reader's own options.
+        mapped: whether joint names vary from file to file, so that a mapping makes sense.
+        in_3d: whether the source states cameras.
+    """
+
+    read: Callable[..., Found]
+    summary: str
+    example: str
+    files: Callable[[Path], list[Path]] | None = None
+    options: tuple[str, ...] = ()
+    mapped: bool = False
+    in_3d: bool = False
+
+
+FORMATS = {
+    "bvh": Format(
+        read_bvh_clip,
+        "3D motion as BVH, one file or a folder of them",
+        "bvh:motion/?cameras=fixed&every=3",
+        files=bvh_files,
+        mapped=True,
+        in_3d=True,
+    ),
+    "coco": Format(
+        read_coco,
+        "COCO keypoints, CrowdPose, COCO-WholeBody; lists of results of AlphaPose, mmpose, detectron2",
+        "coco:person_keypoints_train2017.json.gz",
+        options=("category",),
+        mapped=True,
+    ),
+    "lsp": Format(read_lsp, "Leeds Sports Pose and its extension: joints.mat", "lsp:lsp/joints.mat"),
+    "motion": Format(
+        read_npz_clips,
+        "3D joints as .npz: arrays ACTION/CLIP (frames, joints, 3) and joint names",
+        "motion:clips.npz?cameras=random&seed=0&up=z",
+        mapped=True,
+        in_3d=True,
+    ),
+    "mpii": Format(read_mpii, "MPII Human Pose as CSV", "mpii:joints.csv.gz"),
+    "penn": Format(read_penn, "Penn Action: the folder labels, or a .tar of it", "penn:Penn_Action", files=penn_files),
+    "table": Format(
+        read_table,
+        ".csv, .tsv, .parquet with columns JOINT_x, JOINT_y; .npz with keypoints",
+        "table:mine.csv?size=640x480",
+        mapped=True,
+    ),
+}

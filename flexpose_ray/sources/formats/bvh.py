@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.sources.raw import unpacked
+from flexpose_ray.sources.text import read_text
 
 AXES = "XYZ"
 CHANNELS = [f"{axis}{what}" for what in ("position", "rotation") for axis in AXES]
@@ -31,7 +31,7 @@ class Joint:
     channels: tuple[str, ...] = ()
 
 
-def read_bvh(path: Path) -> tuple[list[str], np.ndarray]:
+def read_bvh(path: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
     """Read a file and compute its joints' positions.
 
     Rotations are in degrees and are applied as listed (``Zrotation Xrotation Yrotation``: R = Rz Rx Ry). Position
@@ -40,17 +40,18 @@ def read_bvh(path: Path) -> tuple[list[str], np.ndarray]:
     Returns:
         names: the joints, with end sites as ``NAME_end``.
         world_FS3: their positions in every frame, float64, in the file's unit and axes.
+        notes: what people should know of the file.
 
     Raises:
         DataError: a damaged or truncated file, a broken hierarchy, a wrong number of channels or values, or NaN.
     """
-    lines = unpacked(path).decode("utf-8", "replace").splitlines()
+    lines = read_text(path).splitlines()
     start = next((i for i, line in enumerate(lines) if line.strip() == "MOTION"), None)
     if start is None or not lines[0].strip().startswith("HIERARCHY"):
         raise DataError(path, "no HIERARCHY and MOTION there", "give a whole BVH file")
     joints = _hierarchy(path, lines[:start])
     values_FC = _motion(path, lines, start + 1, sum(len(joint.channels) for joint in joints))
-    return [joint.name for joint in joints], forward_kinematics(joints, values_FC)
+    return [joint.name for joint in joints], forward_kinematics(joints, values_FC), ()
 
 
 def forward_kinematics(joints: list[Joint], values_FC: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 import scipy.io
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.sources.raw import LIMBS_TO_15, RawPoses
+from flexpose_ray.sources.joint_map import LIMBS_TO_15
+from flexpose_ray.sources.raw import RawPoses
 
 JOINTS = [
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist", "right_elbow",

@@ -25,23 +25,29 @@ CMU_38 = [
 BANDAI_NAME = re.compile(r"dataset-\d+_([^_]+)_[^_]+_\d+")  # dataset-1_wave-both-hands_happy_001: set, action, style
 
 
-def read_bvh_clips(path: Path) -> Iterator[Clip]:
-    """Read a ``.bvh`` or ``.bvh.gz``, or all of a folder and of the folders in it.
-
-    A clip's name is the file's within the folder; its label the action in names such as ``dataset-1_walk_happy_001``,
-    otherwise empty.
+def bvh_files(folder: Path) -> list[Path]:
+    """All ``.bvh`` and ``.bvh.gz`` of a folder and of the folders in it.
 
     Raises:
-        DataError: no such files, or as :func:`read_bvh`.
+        DataError: there is none.
     """
-    files = sorted(f for f in path.rglob("*") if f.name.endswith((".bvh", ".bvh.gz"))) if path.is_dir() else [path]
+    files = sorted(file for file in folder.rglob("*") if file.name.lower().endswith((".bvh", ".bvh.gz")))
     if not files:
-        raise DataError(path, "no .bvh or .bvh.gz there", "give a BVH file or a folder of them")
-    for file in files:
-        joints, world_FS3 = read_bvh(file)
-        name = str(file.relative_to(path) if path.is_dir() else file.name).removesuffix(".gz").removesuffix(".bvh")
-        action = BANDAI_NAME.fullmatch(name.rpartition("/")[2])
-        yield Clip(name, action.group(1) if action else "", str(file), joints, world_FS3)
+        raise DataError(folder, "no .bvh or .bvh.gz there", "give a BVH file or a folder of them")
+    return files
+
+
+def read_bvh_clip(file: Path, root: Path) -> Clip:
+    """Read a BVH file. A clip's name is the file's within ``root``; its label the action in names such as
+    ``dataset-1_walk_happy_001``, otherwise empty.
+
+    Raises:
+        DataError: as :func:`read_bvh`.
+    """
+    joints, world_FS3, notes = read_bvh(file)
+    name = re.sub(r"\.bvh(\.gz)?$", "", str(file.relative_to(root)), flags=re.IGNORECASE)
+    action = BANDAI_NAME.fullmatch(name.rpartition("/")[2])
+    return Clip(name, action.group(1) if action else "", str(file), joints, world_FS3, notes=notes)
 
 
 def read_npz_clips(path: Path) -> Iterator[Clip]:

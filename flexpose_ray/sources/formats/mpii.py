@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.sources.raw import IDENTITY_15, RawPoses, unpacked
+from flexpose_ray.sources.joint_map import IDENTITY_15
+from flexpose_ray.sources.raw import RawPoses
+from flexpose_ray.sources.text import unpacked
 
 JOINTS = [
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax", "upper_neck",

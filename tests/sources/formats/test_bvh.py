@@ -41,7 +41,7 @@ def write(tmp_path, text):
 
 
 def test_joints_are_where_hand_computation_puts_them(tmp_path):
-    names, world_FS3 = read_bvh(write(tmp_path, HIERARCHY + motion(REST, BENT)))
+    names, world_FS3, _ = read_bvh(write(tmp_path, HIERARCHY + motion(REST, BENT)))
     assert names == ["hips", "chest", "hand", "hand_end"]
     # Positions stand in the offset's place, of the root (7 7 7) and of the hand (99 99 99).
     np.testing.assert_allclose(world_FS3[0], [[1, 2, 3], [1, 12, 3], [1, 12, 8], [1, 13, 8]], atol=1e-12)
@@ -53,16 +53,16 @@ def test_joints_are_where_hand_computation_puts_them(tmp_path):
 
 def test_the_order_of_the_channels_is_the_order_of_the_turns(tmp_path):
     text = HIERARCHY.replace("Zrotation Xrotation Yrotation\n      End", "Xrotation Zrotation Yrotation\n      End")
-    _, world_FS3 = read_bvh(write(tmp_path, text + motion(BENT)))
+    _, world_FS3, _ = read_bvh(write(tmp_path, text + motion(BENT)))
     # Rx Rz (0, 1, 0) = Rx (-1, 0, 0) = (-1, 0, 0), by the chest (0, 0, 1), by the hips (0, 0, 1)
     np.testing.assert_allclose(world_FS3[0, 3] - world_FS3[0, 2], [0, 0, 1], atol=1e-12)
 
 
 def test_braces_and_tabs_may_stand_anywhere_and_gzip_is_read_by_content(tmp_path):
     text = HIERARCHY.replace("\n  {\n", " {\n").replace("JOINT hand", "JOINT\thand").replace("OFFSET 0", "OFFSET\t0")
-    expected = read_bvh(write(tmp_path, HIERARCHY + motion(REST, BENT)))
+    *expected, _ = read_bvh(write(tmp_path, HIERARCHY + motion(REST, BENT)))
     (tmp_path / "packed.bvh.gz").write_bytes(gzip.compress((text + motion(REST, BENT) + "\n\n").encode()))
-    names, world_FS3 = read_bvh(tmp_path / "packed.bvh.gz")
+    names, world_FS3, _ = read_bvh(tmp_path / "packed.bvh.gz")
     assert names == expected[0]
     np.testing.assert_array_equal(world_FS3, expected[1])
 
@@ -112,7 +112,7 @@ FEET = {
 
 @pytest.mark.parametrize("file", FEET)
 def test_real_people_stand_and_have_their_left_on_the_left(real_data, file):
-    names, world_FS3 = read_bvh(real_data / file)
+    names, world_FS3, _ = read_bvh(real_data / file)
     toe, foot, left, right = (world_FS3[:, names.index(name)] for name in FEET[file])
     assert (world_FS3[:, names.index("Head"), 1] > left[:, 1]).all() and (left[:, 1] > foot[:, 1]).all()
     ahead_F3 = np.cross([0, 1, 0], right - left)  # of somebody upright

@@ -9,12 +9,12 @@ import scipy.io
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.sources.formats.penn import JOINTS, read_penn
-from flexpose_ray.sources.raw import to_pose_set
+from flexpose_ray.sources.formats.penn import JOINTS
+from tests.sources.reading import read as read_kind
 
 
 def read(path):
-    return to_pose_set(path, read_penn(path))
+    return read_kind("penn", path)
 
 
 def video(action="squat", frames=4, joints=13, seed=0, dtype=np.float64, **changes):

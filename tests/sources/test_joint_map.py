@@ -2,7 +2,7 @@ import pytest
 
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68
-from flexpose_ray.sources.mapping import read_mapping
+from flexpose_ray.sources.joint_map import read_mapping
 
 FULL = {joint: joint for joint in BODY_15.joints}
 

@@ -1,0 +1,195 @@
+"""How what readers return becomes a pose set: joints mapped, poses that cannot be used dropped, the others cropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flexpose_ray.errors import DataError
+from flexpose_ray.pose.geometry import crop
+from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.pose.skeleton import SKELETONS, Skeleton
+from flexpose_ray.sources.checks import check
+from flexpose_ray.sources.joint_map import JointMap, form_joints
+from flexpose_ray.sources.known import known_map
+from flexpose_ray.sources.options import Options
+from flexpose_ray.sources.raw import RawPoses
+from flexpose_ray.sources.report import NAMED, ReadReport
+
+MAX_COORDINATE = 1e5  # no picture is larger, so a greater coordinate is a broken number
+OUTSIDE_UNIT = 0.2  # of a picture's side; how far joints of shares may lie outside of it
+CROP_SLACK = 1e-3
+
+
+@dataclass
+class _Counts:
+    """What is summed over the parts of a source."""
+
+    dropped: Counter = field(default_factory=Counter)
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seen: int = 0
+    rows: int = 0
+    kept: int = 0
+    sized: int = 0
+    outside: int = 0
+    no_unit: bool = True
+    unknown: list[DataError] = field(default_factory=list)
+
+
+def to_pose_set(
+    source: str, parts: RawPoses | Iterable[RawPoses], joint_map: JointMap | None = None, options: Options | None = None
+) -> tuple[PoseSet, ReadReport]:
+    """Form a skeleton's joints, drop the poses that cannot be used, crop the others, and count and check both.
+
+    Args:
+        source: the set's name, for errors and the report.
+        parts: what a reader returned, at once or file by file; a part is let go before the next is read.
+        joint_map: the user's mapping; None: the format's own, or the names that are known.
+        options: how coordinates and gaps are to be read.
+
+    Raises:
+        DataError: a joint that the map names is missing or there twice, too many unreadable rows, shares of pictures of
+            unknown size, or no pose is left.
+    """
+    source, options, counts = str(source), options or Options(), _Counts()
+    kept: list[PoseSet] = []
+    for raw in [parts] if isinstance(parts, RawPoses) else parts:
+        poses = _form(source, raw, joint_map, options, counts, first=counts.seen)
+        if poses is not None:
+            kept.append(poses)
+    _refuse_bad(source, counts, options)
+    if counts.no_unit and options.size is None and counts.rows:
+        problem = "all coordinates lie between 0 and 1: shares of pictures whose size is not known"
+        raise DataError(source, problem, f"give their size: {source}?size=640x480 (1x1 where both are of one scale)")
+    if not kept and counts.unknown:
+        raise counts.unknown[0]
+    counts.notes += [str(error) for error in counts.unknown[:NAMED]]
+    if not kept:
+        why = ", ".join(f"{count} {reason}" for reason, count in counts.dropped.items()) or "it is empty"
+        raise DataError(source, f"no usable pose there: {why}", "give a set with complete poses")
+    poses = _joined(source, kept)
+    checks, warnings = check(poses, counts.outside / counts.sized if counts.sized else None)
+    notes = tuple(dict.fromkeys(counts.notes))
+    return poses, ReadReport.of(source, poses, dict(counts.dropped), checks=checks, notes=notes, warnings=warnings)
+
+
+def _form(
+    source: str, raw: RawPoses, joint_map: JointMap | None, options: Options, counts: _Counts, first: int
+) -> PoseSet | None:
+    """The poses of one part; what cannot be used is counted. ``first`` numbers poses without groups."""
+    counts.bad += raw.bad
+    counts.notes += raw.notes
+    counts.dropped.update(raw.passed)
+    if raw.bad:
+        counts.dropped["unreadable"] += len(raw.bad)
+    if not len(raw.points_NS2):
+        return None
+    missing_NS = _missing(raw, options)
+    points_NS2 = np.where(missing_NS[..., None], 0, raw.points_NS2).astype(np.float64)
+    try:
+        joint_map = joint_map or raw.joint_map or known_joints(source, raw.names)
+        formed_NJ2, gaps_NJ = form_joints(source, raw.names, joint_map, points_NS2, missing_NS)
+    except DataError as e:  # other parts of the source may be of use
+        counts.unknown.append(e)
+        counts.dropped["of joints that are not known"] += len(points_NS2)
+        return None
+    skeleton = next(s for s in SKELETONS.values() if s.joints == tuple(joint_map))
+    counts.seen += len(points_NS2)
+    whole_N = ~gaps_NJ.any(1)
+    counts.no_unit &= _in_unit(formed_NJ2[whole_N], raw.min_extent)
+    formed_NJ2 = _placed(formed_NJ2, skeleton, options)
+    huge_N = (np.abs(formed_NJ2) > MAX_COORDINATE).any((1, 2))
+    small_N = np.ptp(formed_NJ2, axis=1).max(1, initial=0) < raw.min_extent
+    counts.rows += int(whole_N.sum())
+    reasons = {
+        "joints missing": ~whole_N,
+        f"out of range (beyond {MAX_COORDINATE:,.0f})": huge_N & whole_N,
+        f"too small (longer side under {raw.min_extent:g})": small_N & whole_N & ~huge_N,
+    }
+    counts.dropped.update({reason: int(mask.sum()) for reason, mask in reasons.items() if mask.any()})
+    keep_N = whole_N & ~huge_N & ~small_N
+    counts.kept += int(keep_N.sum())
+    if not keep_N.any():
+        return None
+    if raw.size_N2 is not None:
+        sized_N = keep_N & (raw.size_N2 > 0).all(1)
+        outside_N = ((formed_NJ2 < -1) | (formed_NJ2 > raw.size_N2[:, None] + 1)).any((1, 2))
+        counts.sized += int(sized_N.sum())
+        counts.outside += int((outside_N & sized_N).sum())
+    keypoints_NJ2, crop_N3 = crop(formed_NJ2[keep_N])
+    group_N = np.arange(first, first + len(keep_N)).astype(str) if raw.group_N is None else raw.group_N
+    label_N = np.full(len(keep_N), "") if raw.label_N is None else raw.label_N
+    return PoseSet(keypoints_NJ2, skeleton.name, crop_N3, group_N[keep_N], label_N[keep_N])
+
+
+def _missing(raw: RawPoses, options: Options) -> np.ndarray:
+    """Where a joint is not there (N, S): said so, without a number, of little confidence, or at a mark for none."""
+    points_NS2 = raw.points_NS2
+    missing_NS = ~np.isfinite(points_NS2).all(2)
+    if raw.missing_NS is not None:
+        missing_NS |= raw.missing_NS
+    if raw.confidence_NS is not None:
+        missing_NS |= raw.confidence_NS < options.min_confidence
+    if raw.marks_missing:
+        for mark in (0, -1):
+            at_NS = (points_NS2 == mark).all(2)
+            # A joint that is there in all poses, others on both of its sides, is the origin of the coordinates.
+            origin_S = at_NS.all(0) & (len(at_NS) > 1) & bool((points_NS2 < mark).any() and (points_NS2 > mark).any())
+            missing_NS |= at_NS & ~origin_S
+    return missing_NS
+
+
+def _placed(formed_NJ2: np.ndarray, skeleton: Skeleton, options: Options) -> np.ndarray:
+    """Joints in pixels, y down, with the sides that the options say."""
+    if options.size is not None:
+        formed_NJ2 = formed_NJ2 * options.size
+    if options.y_up:
+        formed_NJ2 = formed_NJ2 * [1, -1]
+    return formed_NJ2[:, skeleton.flip] if options.swap_sides else formed_NJ2
+
+
+def _in_unit(formed_NJ2: np.ndarray, min_extent: float) -> bool:
+    """Whether all poses lie in 0..1, but are not in crop units, which are of one scale."""
+    if not len(formed_NJ2):
+        return True
+    if formed_NJ2.min() < -OUTSIDE_UNIT or formed_NJ2.max() > 1 + OUTSIDE_UNIT:
+        return False
+    low_N2, high_N2 = formed_NJ2.min(1), formed_NJ2.max(1)
+    cropped_N = np.abs((high_N2 - low_N2).max(1) - 0.8) < CROP_SLACK
+    cropped_N &= (np.abs((high_N2 + low_N2) / 2 - 0.5) < CROP_SLACK).all(1)
+    return bool(not cropped_N.all())
+
+
+def _refuse_bad(source: str, counts: _Counts, options: Options) -> None:
+    """Too many unreadable rows are an error; few are named."""
+    bad = counts.bad
+    total = counts.kept + sum(counts.dropped.values())
+    if len(bad) > options.max_bad * total:
+        where, problem = bad[0]
+        more = f"; {len(bad):,} of {total:,} rows cannot be read" if len(bad) > 1 else ""
+        hint = f"correct or delete it, or allow more such rows with max_bad={len(bad) / total:.2f}"
+        raise DataError(f"{source}, {where}", problem + more, hint)
+    counts.notes += [f"{where}: {problem}" for where, problem in bad[:NAMED]]
+
+
+def _joined(source: str, kept: list[PoseSet]) -> PoseSet:
+    skeletons = {poses.skeleton_name for poses in kept}
+    if len(skeletons) > 1:
+        raise DataError(source, f"poses of {' and '.join(sorted(skeletons))}", "give sets of one skeleton")
+    names = ("keypoints_NJ2", "crop_N3", "group_N", "label_N")
+    columns = {name: np.concatenate([getattr(poses, name) for poses in kept]) for name in names}
+    return PoseSet(skeleton_name=skeletons.pop(), **columns)
+
+
+def known_joints(source: str, names: Sequence[str]) -> JointMap:
+    """The map of joints whose names are known; an error says how to name others."""
+    if (joint_map := known_map(names)) is not None:
+        return joint_map
+    wanted = " or ".join(f"the {s.n_joints} of {s.name}" for s in SKELETONS.values())
+    problem = f"found {len(names)} joints ({', '.join(list(names)[:4])}, ...), expected exactly {wanted}"
+    hint = "name each joint's columns in a YAML file: `flexpose prepare --mapping FILE`, or mapping: FILE in a recipe"
+    raise DataError(source, problem, hint)

@@ -1,0 +1,127 @@
+"""How a source's own joints form a skeleton's: by name, as the mean of several, or as the first of several there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from flexpose_ray.errors import ConfigError, DataError
+from flexpose_ray.pose.skeleton import BODY_15, SKELETONS
+from flexpose_ray.sources.text import unique_keys
+
+Parts = tuple[str, ...]  # joints of the source; their mean is meant
+JointMap = dict[str, Parts | list[Parts]]  # a skeleton's joint -> its parts; a list: the first whose joints are all there
+
+IDENTITY_15: JointMap = {joint: (joint,) for joint in BODY_15.joints}
+LIMBS_TO_15 = IDENTITY_15 | {"neck": ("left_shoulder", "right_shoulder"), "pelvis": ("left_hip", "right_hip")}
+
+
+def read_mapping(path: str | Path) -> JointMap:
+    """Read a joint map from YAML. A joint is the name (or the number, from 0) of a source joint, a list of them, whose
+    mean it is, or the first of several that a pose has::
+
+        head: {first: [nose, [left_ear, right_ear]]}
+        neck: [l_shoulder, r_shoulder]
+        pelvis: [l_hip, r_hip]
+        left_shoulder: l_shoulder
+
+    Raises:
+        ConfigError: missing file, broken YAML, a joint twice, not exactly one skeleton's joints, or one source joint for
+            two of the skeleton.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(path, "no such mapping file", "check the path given as --mapping")
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8-sig"), unique_keys())  # plain text, no objects
+    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: no UTF-8, or a date such as 2020-13-45
+        raise ConfigError(path, f"broken YAML: {' '.join(str(e).split())}", "repair the mapping") from e
+    if not isinstance(found, dict):
+        raise ConfigError(path, "not a mapping of joints", "write one line for each joint, such as `head: nose`")
+    skeleton = max(SKELETONS.values(), key=lambda s: len(set(s.joints) & set(found)))
+    joint_map: JointMap = {}
+    for joint in skeleton.joints:
+        if joint not in found:
+            raise ConfigError(path, f"{joint} of {skeleton.name} is not mapped", "add it to the mapping")
+        joint_map[joint] = _parts(found.pop(joint), f"{path}, {joint}")
+    if found:
+        raise ConfigError(path, f"{skeleton.name} has no joint {next(iter(found))!r}", "remove it from the mapping")
+    _refuse_twice(path, joint_map)
+    return joint_map
+
+
+def alternatives(parts: Parts | list[Parts]) -> list[Parts]:
+    """All that a joint may be formed of, the best first."""
+    return parts if isinstance(parts, list) else [parts]
+
+
+def used_joints(joint_map: JointMap) -> set[str]:
+    """The source's joints that a map needs; of alternatives those of the last, which a pose must have at the least."""
+    return {name for parts in joint_map.values() for name in alternatives(parts)[-1]}
+
+
+def form_joints(
+    where: str, names: Sequence[str], joint_map: JointMap, points_NS2: np.ndarray, missing_NS: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Form a skeleton's joints.
+
+    Args:
+        where: the source, for errors.
+        names: of its S joints.
+        joint_map: how they form the skeleton's J.
+        points_NS2: the source's joints; any number of axes.
+        missing_NS: where a joint is not there.
+
+    Returns:
+        formed_NJ2: the skeleton's joints, 0 where one is missing.
+        missing_NJ: True where none of a joint's alternatives is whole.
+
+    Raises:
+        DataError: the map names a joint that the source does not have, or has twice.
+    """
+    names = list(names)
+    numbers = {str(i) for i in range(len(names))} - set(names)  # where joints have names, a number is a place
+    formed = np.zeros((len(points_NS2), len(joint_map), points_NS2.shape[2]))
+    missing_NJ = np.ones((len(points_NS2), len(joint_map)), bool)
+    for k, (joint, parts) in enumerate(joint_map.items()):
+        known = [names_of for names_of in alternatives(parts) if set(names_of) <= {*names, *numbers}]
+        if not known:
+            absent = next(name for name in alternatives(parts)[-1] if name not in {*names, *numbers})
+            problem = f"no joint {absent!r} there for {joint}, found {', '.join(names[:40])}"
+            raise DataError(where, problem, "map the joints you have with --mapping")
+        for parts_k in known:
+            if twice := [name for name in parts_k if names.count(name) > 1]:
+                raise DataError(where, f"two joints have the name {twice[0]!r}", "give every joint its own name")
+            columns = [int(name) if name in numbers else names.index(name) for name in parts_k]
+            new_N = missing_NJ[:, k] & ~missing_NS[:, columns].any(1)
+            formed[new_N, k] = points_NS2[new_N][:, columns].mean(1)
+            missing_NJ[new_N, k] = False
+    return formed, missing_NJ
+
+
+def _parts(value: object, where: str) -> Parts | list[Parts]:
+    """The parts that one line of a mapping names."""
+    if isinstance(value, dict) and list(value) == ["first"] and isinstance(value["first"], list) and value["first"]:
+        return [_mean(choice, where) for choice in value["first"]]
+    return _mean(value, where)
+
+
+def _mean(value: object, where: str) -> Parts:
+    names = value if isinstance(value, list) else [value]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        problem = f"found {value}, expected a joint's name, a list of names or {{first: [NAME, ...]}}"
+        raise ConfigError(where, problem, "write it like `neck: [l_shoulder, r_shoulder]`")
+    return tuple(names)
+
+
+def _refuse_twice(path: Path, joint_map: JointMap) -> None:
+    """One source joint alone for two joints of the skeleton is a slip of the pen: a pose would have no limb there."""
+    seen: dict[str, str] = {}
+    for joint, parts in joint_map.items():
+        for names in alternatives(parts):
+            if len(names) == 1 and seen.setdefault(names[0], joint) != joint:
+                problem = f"{names[0]!r} is both {seen[names[0]]} and {joint}"
+                raise ConfigError(path, problem, f"where it is meant, write {joint}: [{names[0]}, {names[0]}]")

@@ -1,0 +1,78 @@
+"""Joint names that are known by themselves: those of motion capture programs, game engines and annotation sets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from flexpose_ray.pose.skeleton import BODY_15, SKELETONS
+from flexpose_ray.sources.joint_map import JointMap
+
+SIDES = {"left": "l", "right": "r"}
+LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+SHOULDERS, HIPS = "{side}shoulder", "{side}hip"
+
+# Names without blanks, marks and capitals, {side} left or right, {s} l or r: head, neck, pelvis, then the limbs of a
+# side. A blank in neck or pelvis stands between joints whose mean it is.
+FAMILIES = (
+    "head neck pelvis {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",  # ours
+    "head neck hips {side}arm {side}forearm {side}hand {side}upleg {side}leg {side}foot",  # Mixamo, LAFAN, CMU as BVH
+    "head neck hips {side}arm {side}forearm {side}hand {side}thigh {side}shin {side}foot",  # Rokoko
+    "head neck hips {side}upperarm {side}lowerarm {side}hand {side}upperleg {side}lowerleg {side}foot",  # Unity, VRM
+    "head neck hips upperarm{s} lowerarm{s} hand{s} upperleg{s} lowerleg{s} foot{s}",  # Bandai Namco
+    "head neck01 pelvis upperarm{s} lowerarm{s} hand{s} thigh{s} calf{s} foot{s}",  # Unreal
+    "head neck pelvis {s}upperarm {s}forearm {s}hand {s}thigh {s}calf {s}foot",  # 3ds Max Biped
+    "head lowerneck hips {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",  # CMU, 38 joints
+    "head neck hips {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",
+    "head neck pelvis {s}shoulder {s}elbow {s}wrist {s}hip {s}knee {s}ankle",  # SMPL
+    "headtop upperneck pelvis {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",  # MPII
+    "headtop upperneck pelvis {s}shoulder {s}elbow {s}wrist {s}hip {s}knee {s}ankle",
+    "headtop neck pelvis {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",  # MPI-INF-3DHP
+    "headtop neck - {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",  # LSP
+    "head neck - {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",  # CrowdPose
+    "nose neck pelvis {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",
+    "nose neck midhip {s}shoulder {s}elbow {s}wrist {s}hip {s}knee {s}ankle",  # OpenPose, 25 joints
+    "nose - - {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",  # COCO
+    "nose - - {s}shoulder {s}elbow {s}wrist {s}hip {s}knee {s}ankle",
+    "head - - {side}shoulder {side}elbow {side}wrist {side}hip {side}knee {side}ankle",  # Penn Action
+)
+
+
+def known_map(names: Sequence[str]) -> JointMap | None:
+    """The map of joints whose names are known, whatever their capitals, blanks, marks and namespaces; else None.
+
+    Joints that are numbered, as in a file without names, are a skeleton's in its order.
+    """
+    for skeleton in SKELETONS.values():
+        if set(names) == set(skeleton.joints):
+            return {joint: (joint,) for joint in skeleton.joints}
+        if list(names) == [str(i) for i in range(skeleton.n_joints)]:
+            return dict(zip(skeleton.joints, [(name,) for name in names], strict=True))
+    found = {_plain(name): name for name in reversed(names)}
+    for family in FAMILIES:
+        if joint_map := _family_map(family.split(), found):
+            return joint_map
+    return None
+
+
+def _family_map(family: list[str], found: dict[str, str]) -> JointMap | None:
+    """The map of one family, where all its joints are among those found (plain name -> name)."""
+    wanted: dict[str, tuple[str, ...]] = {}
+    for joint in BODY_15.joints:
+        side, _, limb = joint.partition("_")
+        if limb:
+            names = (family[3 + LIMBS.index(limb)].format(side=side, s=SIDES[side]),)
+        else:
+            name = family[("head", "neck", "pelvis").index(joint)]
+            middle = family[3 + LIMBS.index("shoulder" if joint == "neck" else "hip")]
+            names = (name,) if name != "-" else tuple(middle.format(side=side, s=s) for side, s in SIDES.items())
+        wanted[joint] = names
+    if not all(name in found for names in wanted.values() for name in names):
+        return None
+    return {joint: tuple(found[name] for name in names) for joint, names in wanted.items()}
+
+
+def _plain(name: str) -> str:
+    """A name without its namespace (``mixamorig:``, ``Bip01``), blanks, marks and capitals."""
+    plain = re.sub(r"[^a-z0-9]", "", name.rpartition(":")[2].lower())
+    return re.sub(r"^(mixamorig\d*|bip0*\d+)(?=.)", "", plain)
