@@ -1,4 +1,4 @@
-"""Verbs that lead to a model: prepare, pretrain, adapt, import."""
+"""Verbs that lead to a model: pretrain, adapt, import."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from flexpose_ray.errors import ConfigError
 
 def add_verbs(verbs: Verbs) -> None:
     """Add these verbs and their options."""
-    example = "flexpose prepare --source coco:person_keypoints_train2017.json.gz --out sets/coco.parquet"
-    sub = add_verb(verbs, prepare, "prepare", "read annotations into a pose set", example)
-    sub.add_argument("--source", required=True, metavar="KIND:PATH", help="annotations: coco:FILE, table:FILE, ...")
-    sub.add_argument("--mapping", metavar="FILE", help="YAML that maps our joints to yours, or to several to average")
-    sub.add_argument("--out", required=True, metavar="URI", help="the .parquet file to write")
-
     example = "flexpose pretrain coco --storage runs\nflexpose pretrain coco --kind stylegan --set pretrain.kimg=300"
     sub = add_verb(verbs, pretrain, "pretrain", "train a generator on source poses", example)
     add_recipe(sub)
@@ -42,16 +36,6 @@ def add_verbs(verbs: Verbs) -> None:
     sub.add_argument("--source", required=True, metavar="KIND:PATH", help="poses that the generator was trained on")
     sub.add_argument("--attribution", metavar="TEXT", help="owner and licence of the source data")
     sub.add_argument("--out", required=True, metavar="URI", help="folder for the model")
-
-
-def prepare(args) -> Outcome:
-    from dataclasses import asdict
-
-    from flexpose_ray.sources.prepare import prepare
-
-    report = prepare(args.source, args.out, args.mapping, write=not args.dry_run)
-    done = f"{'would be written' if args.dry_run else 'written'} to {args.out}"
-    return 0, asdict(report) | {"out": args.out}, f"{report}\n{done}"
 
 
 def pretrain(args) -> Outcome:

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.distance import joint_distance, nearest_distance
-from flexpose_ray.pose.moments import moments
+from flexpose_ray.pose.moments import Moments, moments
 
 MMD_MAX = 5000  # poses a side in MMD^2: all pairs are held once, 100 MB
 COPY_BOUND = 0.02  # mean joint distance in crop units under which a pose counts as a copy of a shot
@@ -33,7 +33,12 @@ def frechet_distance(a_NJ2: np.ndarray, b_NJ2: np.ndarray) -> float:
         DataError: fewer than two poses, different joint counts, NaN.
     """
     a_ND, b_ND = clouds(a_NJ2, b_NJ2)
-    (mean_a_D, cov_a_DD), (mean_b_D, cov_b_DD) = moments(a_ND), moments(b_ND)
+    return moments_distance(moments(a_ND), moments(b_ND))
+
+
+def moments_distance(a: Moments, b: Moments) -> float:
+    """:func:`frechet_distance` of two sets of which means and covariances are known."""
+    (mean_a_D, cov_a_DD), (mean_b_D, cov_b_DD) = a, b
     values_D, vectors_DD = np.linalg.eigh(cov_a_DD)
     root_DD = (vectors_DD * np.sqrt(values_D.clip(0))) @ vectors_DD.T
     cross_D = np.linalg.eigvalsh(root_DD @ cov_b_DD @ root_DD)

@@ -12,7 +12,7 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import crop
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import SKELETONS, Skeleton
-from flexpose_ray.sources.checks import check
+from flexpose_ray.sources.checks import KNEES, OUTSIDE, check
 from flexpose_ray.sources.joint_map import JointMap, form_joints
 from flexpose_ray.sources.known import known_map
 from flexpose_ray.sources.options import Options
@@ -31,13 +31,17 @@ class _Counts:
     dropped: Counter = field(default_factory=Counter)
     bad: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    seen: int = 0
+    numbered: int = 0
     rows: int = 0
     kept: int = 0
-    sized: int = 0
-    outside: int = 0
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     no_unit: bool = True
+    pictures: list[np.ndarray] = field(default_factory=list)
     unknown: list[DataError] = field(default_factory=list)
+
+    def add(self, what: str, yes: int, of: int) -> None:
+        so_far, so_many = self.seen.get(what, (0, 0))
+        self.seen[what] = (so_far + yes, so_many + of)
 
 
 def to_pose_set(
@@ -58,7 +62,7 @@ def to_pose_set(
     source, options, counts = str(source), options or Options(), _Counts()
     kept: list[PoseSet] = []
     for raw in [parts] if isinstance(parts, RawPoses) else parts:
-        poses = _form(source, raw, joint_map, options, counts, first=counts.seen)
+        poses = _form(source, raw, joint_map, options, counts, first=counts.numbered)
         if poses is not None:
             kept.append(poses)
     _refuse_bad(source, counts, options)
@@ -72,9 +76,15 @@ def to_pose_set(
         why = ", ".join(f"{count} {reason}" for reason, count in counts.dropped.items()) or "it is empty"
         raise DataError(source, f"no usable pose there: {why}", "give a set with complete poses")
     poses = _joined(source, kept)
-    checks, warnings = check(poses, counts.outside / counts.sized if counts.sized else None)
-    notes = tuple(dict.fromkeys(counts.notes))
-    return poses, ReadReport.of(source, poses, dict(counts.dropped), checks=checks, notes=notes, warnings=warnings)
+    seen = {what: yes / of for what, (yes, of) in counts.seen.items() if of}
+    if options.swap_sides and KNEES in seen:
+        seen[KNEES] = 1 - seen[KNEES]
+    checks, warnings = check(poses, seen)
+    if options.swap_sides:
+        warnings = tuple(text.replace("swap_sides=yes", "swap_sides=no") for text in warnings)
+    more = {"checks": checks, "notes": tuple(dict.fromkeys(counts.notes)), "warnings": warnings}
+    pictures_N = np.concatenate(counts.pictures)
+    return poses, ReadReport.of(source, poses, dict(counts.dropped), picture_N=pictures_N, **more)
 
 
 def _form(
@@ -98,7 +108,7 @@ def _form(
         counts.dropped["of joints that are not known"] += len(points_NS2)
         return None
     skeleton = next(s for s in SKELETONS.values() if s.joints == tuple(joint_map))
-    counts.seen += len(points_NS2)
+    counts.numbered += len(points_NS2)
     whole_N = ~gaps_NJ.any(1)
     counts.no_unit &= _in_unit(formed_NJ2[whole_N], raw.min_extent)
     formed_NJ2 = _placed(formed_NJ2, skeleton, options)
@@ -118,9 +128,11 @@ def _form(
     if raw.size_N2 is not None:
         sized_N = keep_N & (raw.size_N2 > 0).all(1)
         outside_N = ((formed_NJ2 < -1) | (formed_NJ2 > raw.size_N2[:, None] + 1)).any((1, 2))
-        counts.sized += int(sized_N.sum())
-        counts.outside += int((outside_N & sized_N).sum())
+        counts.add(OUTSIDE, int((outside_N & sized_N).sum()), int(sized_N.sum()))
+    for what, (yes, of) in raw.seen.items():
+        counts.add(what, yes, of)
     keypoints_NJ2, crop_N3 = crop(formed_NJ2[keep_N])
+    counts.pictures.append(np.full(len(keypoints_NJ2), "") if raw.picture_N is None else raw.picture_N[keep_N])
     group_N = np.arange(first, first + len(keep_N)).astype(str) if raw.group_N is None else raw.group_N
     label_N = np.full(len(keep_N), "") if raw.label_N is None else raw.label_N
     return PoseSet(keypoints_NJ2, skeleton.name, crop_N3, group_N[keep_N], label_N[keep_N])

@@ -13,7 +13,9 @@ from flexpose_ray.pose.skeleton import BODY_15, SKELETONS
 from flexpose_ray.sources.text import unique_keys
 
 Parts = tuple[str, ...]  # joints of the source; their mean is meant
-JointMap = dict[str, Parts | list[Parts]]  # a skeleton's joint -> its parts; a list: the first whose joints are all there
+JointMap = dict[
+    str, Parts | list[Parts]
+]  # a skeleton's joint -> its parts; a list: the first whose joints are all there
 
 IDENTITY_15: JointMap = {joint: (joint,) for joint in BODY_15.joints}
 LIMBS_TO_15 = IDENTITY_15 | {"neck": ("left_shoulder", "right_shoulder"), "pelvis": ("left_hip", "right_hip")}
@@ -29,8 +31,8 @@ def read_mapping(path: str | Path) -> JointMap:
         left_shoulder: l_shoulder
 
     Raises:
-        ConfigError: missing file, broken YAML, a joint twice, not exactly one skeleton's joints, or one source joint for
-            two of the skeleton.
+        ConfigError: missing file, broken YAML, a joint twice, not exactly one skeleton's joints, or one source joint
+            for two of the skeleton.
     """
     path = Path(path)
     if not path.is_file():

@@ -8,27 +8,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flexpose_ray.canonical import canonical_text
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import Skeleton, get_skeleton
-from flexpose_ray.storage.base import Store
-from flexpose_ray.storage.open import open_store
+from flexpose_ray.storage.open import locate
 
-FORMAT = "1"
-SKELETON_KEY, FORMAT_KEY = b"flexpose.skeleton", b"flexpose.format"
+FORMAT = "2"  # 1: of Penn Action with sides exchanged, without a card
+SKELETON_KEY, FORMAT_KEY, CARD_KEY = b"flexpose.skeleton", b"flexpose.format", b"flexpose.card"
 
 
-def write_poses(uri: str | Path, poses: PoseSet) -> None:
+def write_poses(uri: str | Path, poses: PoseSet, card: dict | None = None) -> None:
     """Write a pose set to ``uri``, a file such as ``sets/coco.parquet`` or ``s3://bucket/sets/coco.parquet``.
 
     Columns: ``keypoints`` FixedSizeList<float32>[2J] in crop units, ``crop`` FixedSizeList<float32>[3] (scale and
-    offset back to pixels), ``group`` and ``label`` strings; skeleton and format version are in the schema's metadata.
+    offset back to pixels), ``group`` and ``label`` strings; skeleton, format version and card are in the schema's
+    metadata.
+
+    Args:
+        uri: where.
+        poses: the set.
+        card: what is known of it, see :meth:`~flexpose_ray.sources.report.ReadReport.card`; None: nothing.
 
     Raises:
         StorageError: storage cannot be written.
     """
-    store, name = _locate(uri)
-    store.put(name, poses_to_bytes(poses))
+    store, name = locate(uri)
+    store.put(name, poses_to_bytes(poses, card))
 
 
 def read_poses(uri: str | Path) -> PoseSet:
@@ -38,11 +44,11 @@ def read_poses(uri: str | Path) -> PoseSet:
         StorageError: no such file, or storage cannot be read.
         DataError: not Parquet, or not a pose set of this format.
     """
-    store, name = _locate(uri)
+    store, name = locate(uri)
     return poses_from_bytes(store.get(name), str(uri))
 
 
-def poses_to_bytes(poses: PoseSet) -> bytes:
+def poses_to_bytes(poses: PoseSet, card: dict | None = None) -> bytes:
     """Encode a pose set as Parquet; the same poses give the same bytes with the same version of pyarrow."""
     schema = _schema(poses.skeleton)
     columns = [
@@ -53,6 +59,8 @@ def poses_to_bytes(poses: PoseSet) -> bytes:
         pa.array(poses.group_N, pa.string()),
         pa.array(poses.label_N, pa.string()),
     ]
+    if card is not None:
+        schema = schema.with_metadata(schema.metadata | {CARD_KEY: canonical_text(card).encode()})
     table = pa.table(columns, schema=schema)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=65_536)
@@ -68,6 +76,9 @@ def poses_from_bytes(content: bytes, where: str) -> PoseSet:
     metadata = table.schema.metadata or {}
     version = metadata.get(FORMAT_KEY, b"").decode()
     if version != FORMAT:
+        if version == "1":
+            problem = "pose set of format 1, whose poses of Penn Action have left and right exchanged"
+            raise DataError(where, problem, "make it again with `flexpose prepare`, from the annotations")
         problem = f"pose set of format {version!r}, expected {FORMAT!r}" if version else "Parquet, but not a pose set"
         raise DataError(where, problem, "make one with `flexpose prepare`")
     skeleton = get_skeleton(metadata.get(SKELETON_KEY, b"").decode())
@@ -97,11 +108,3 @@ def _schema(skeleton: Skeleton) -> pa.Schema:
 
 def _floats(lists: pa.ChunkedArray) -> np.ndarray:
     return lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-
-
-def _locate(uri: str | Path) -> tuple[Store, str]:
-    """The store that holds the file, and the file's key there."""
-    folder, _, name = str(uri).rpartition("/")
-    if not name:
-        raise DataError(uri, "names a folder, expected a file", "write it like sets/poses.parquet")
-    return open_store(folder or ("/" if str(uri).startswith("/") else ".")), name

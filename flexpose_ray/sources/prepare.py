@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from flexpose_ray.errors import ConfigError
@@ -9,7 +10,15 @@ from flexpose_ray.sources.pose_file import write_poses
 from flexpose_ray.sources.read import ReadReport, read_source
 
 
-def prepare(source: str, out_uri: str, mapping: str | Path | None = None, write: bool = True) -> ReadReport:
+def prepare(
+    source: str,
+    out_uri: str,
+    mapping: str | Path | None = None,
+    write: bool = True,
+    preview: str | None = None,
+    pictures: str | Path = ".",
+    **options: str,
+) -> ReadReport:
     """Read annotations and write them as a pose set.
 
     Args:
@@ -17,6 +26,9 @@ def prepare(source: str, out_uri: str, mapping: str | Path | None = None, write:
         out_uri: the Parquet file to write, in a folder or under ``s3://``.
         mapping: YAML file from a skeleton's joints to the source's own.
         write: False checks everything without writing.
+        preview: a picture to write, with some of the poses drawn; None: none.
+        pictures: folder of the annotated pictures, for the preview.
+        options: of the reading, as they may follow the ``?`` of the source.
 
     Returns:
         The report; its text is a table.
@@ -30,7 +42,13 @@ def prepare(source: str, out_uri: str, mapping: str | Path | None = None, write:
         raise ConfigError(
             f"out {str(out_uri)!r}", "a pose set is one .parquet file", "write it like sets/poses.parquet"
         )
-    poses, report = read_source(source, mapping)
+    poses, report = read_source(source, mapping, **options)
     if write:
-        write_poses(out_uri, poses)
+        write_poses(out_uri, poses, report.card())
+    if write and preview is not None:
+        from flexpose_ray.sources.preview import write_preview  # OpenCV is loaded only where something is drawn
+
+        over = write_preview(preview, poses, report.picture_N, Path(pictures))
+        shown = f"{preview}: {over} of the poses over their pictures, the others on a plain canvas"
+        report = replace(report, notes=(*report.notes, shown))
     return report

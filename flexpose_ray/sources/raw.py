@@ -31,6 +31,7 @@ class RawPoses:
         min_extent: a pose whose longer side is shorter is dropped as too small.
         marks_missing: whether joints at (0, 0) or (-1, -1) are missing ones.
         passed: reason -> what the reader itself left out: other categories, crowds, repetitions.
+        seen: what the reader saw of the poses -> how many times, of how many.
         bad: (where, problem) of rows that cannot be read.
         notes: what else people should know.
     """
@@ -48,6 +49,7 @@ class RawPoses:
     min_extent: float = MIN_PIXELS
     marks_missing: bool = True
     passed: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     bad: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -76,7 +76,9 @@ def read_source(
     return to_pose_set(str(path), film(parts, cameras, joint_map) if cameras else parts, joint_map, read)
 
 
-def _parts(entry: Format, path: Path, kind: str, read_files: Map, max_bad: float, options: dict[str, str]) -> Iterator[Part]:
+def _parts(
+    entry: Format, path: Path, kind: str, read_files: Map, max_bad: float, options: dict[str, str]
+) -> Iterator[Part]:
     """What the format's reader finds in the set's files, one file after another."""
     if not path.exists():
         raise DataError(path, "no such file or folder", "check the path of the source")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class ReadReport:
         checks: what is seen in the kept poses -> share of them, 0 to 1.
         notes: what the reader decided or met that people should know.
         warnings: what looks wrong, and the option that mends it.
+        picture_N: the picture of every pose kept, "" where unknown; None: the source names none.
     """
 
     source: str
@@ -38,6 +39,7 @@ class ReadReport:
     checks: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    picture_N: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, source: str, poses: PoseSet, dropped: dict[str, int] | None = None, **more) -> ReadReport:
@@ -47,9 +49,13 @@ class ReadReport:
         groups = len(np.unique(poses.group_N))
         return cls(source, len(poses) + sum(dropped.values()), len(poses), dropped, groups, labels, **more)
 
+    def as_dict(self) -> dict:
+        """All that is counted and said, for JSON."""
+        return {name: value for name, value in asdict(replace(self, picture_N=None)).items() if name != "picture_N"}
+
     def card(self) -> dict:
         """What a pose set keeps of it: everything but the place that it was read from and the labels."""
-        return {k: v for k, v in asdict(self).items() if k not in ("source", "labels", "groups")}
+        return {k: v for k, v in self.as_dict().items() if k not in ("source", "labels", "groups")}
 
     def __str__(self) -> str:
         rows = [("persons read", self.read)]

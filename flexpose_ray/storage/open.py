@@ -44,3 +44,15 @@ def open_store(uri: str | Path, patience_s: float = PATIENCE_S) -> Store:
     from flexpose_ray.storage.s3 import S3Store  # here, so that work on folders does not load boto3
 
     return S3Store(host, checked_key(path.strip("/"), text) if path.strip("/") else "", patience_s)
+
+
+def locate(uri: str | Path) -> tuple[Store, str]:
+    """The store that holds a file, and the file's key there.
+
+    Raises:
+        StorageError: ``uri`` names a folder, or as :func:`open_store`.
+    """
+    folder, _, name = str(uri).rpartition("/")
+    if not name:
+        raise StorageError(uri, "names a folder, expected a file", "write it like sets/poses.parquet")
+    return open_store(folder or ("/" if str(uri).startswith("/") else ".")), name

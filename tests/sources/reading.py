@@ -15,4 +15,6 @@ def joints(kind, path, row=0, mapping=None, **options):
     """One pose as joint -> (x, y) in the file's pixels, rounded to a hundredth."""
     poses, _ = read(kind, path, mapping, **options)
     pixels_J2 = uncrop(poses.keypoints_NJ2, poses.crop_N3)[row]
-    return {joint: tuple(round(float(v), 2) for v in xy) for joint, xy in zip(poses.skeleton.joints, pixels_J2, strict=True)}
+    return {
+        joint: tuple(round(float(v), 2) for v in xy) for joint, xy in zip(poses.skeleton.joints, pixels_J2, strict=True)
+    }

@@ -23,9 +23,9 @@ class Format:
     """One format of annotations.
 
     Attributes:
-        read: its reader, called as ``read(file, OPTION="value")``, of formats with ``files`` with ``root=`` besides, the
-            folder that the source names. It returns what the file holds at once or part by part; a 3D format returns
-            clips, which cameras then see.
+        read: its reader, called as ``read(file, OPTION="value")``; that of a format with ``files`` gets ``root=``
+            besides, the folder that the source names. It returns what the file holds at once or part by part; a 3D
+            format returns clips, which cameras then see.
         summary: one line about it.
         example: a source of this kind.
         files: lists a folder's files, in a fixed order; None: the path must be a file.

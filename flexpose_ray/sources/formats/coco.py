@@ -36,8 +36,8 @@ def read_coco(file: Path, category: str = "") -> Iterator[RawPoses]:
     """Read the persons of a COCO keypoint file, or of a list of results.
 
     Joints are named by each annotation's own category; a category without names has COCO's for 17 joints, and landmarks
-    by their number for 68 or 98 (the last mapped to 68). A third number is the visibility, where all are 0, 1 or 2, else
-    the confidence. Group is the image id, label empty.
+    by their number for 68 or 98 (the last mapped to 68). A third number is the visibility, where all are 0, 1 or 2,
+    else the confidence. Group is the image id, label empty.
 
     Left out and counted: other categories than ``category``, crowds, annotations without keypoints, and repetitions of
     one annotation.
@@ -73,7 +73,7 @@ def read_coco(file: Path, category: str = "") -> Iterator[RawPoses]:
                 bad.append((row, str(e)))
                 continue
             same = (_plain_id(annotation.get("image_id", row)), points_S3.tobytes())
-            if same in seen:
+            if same in seen and points_S3.any():
                 passed["repeated"] += 1
                 continue
             seen.add(same)

@@ -8,8 +8,8 @@ import pytest
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68
-from flexpose_ray.sources.formats.coco import JOINTS, read_coco
 from flexpose_ray.sources.form import to_pose_set
+from flexpose_ray.sources.formats.coco import JOINTS, read_coco
 
 
 def read(path, joint_map=None):

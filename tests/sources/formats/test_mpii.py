@@ -6,8 +6,8 @@ import pytest
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.sources.formats.mpii import JOINTS, read_mpii
 from flexpose_ray.sources.form import to_pose_set
+from flexpose_ray.sources.formats.mpii import JOINTS, read_mpii
 from flexpose_ray.sources.read import read_source
 
 

@@ -6,9 +6,9 @@ import pytest
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68
+from flexpose_ray.sources.form import to_pose_set
 from flexpose_ray.sources.formats.table import read_table
 from flexpose_ray.sources.joint_map import read_mapping
-from flexpose_ray.sources.form import to_pose_set
 
 PIXELS_NJ2 = np.random.default_rng(0).uniform(0, 500, (5, 15, 2))
 COLUMNS = [f"{joint}_{axis}" for joint in BODY_15.joints for axis in "xy"]
