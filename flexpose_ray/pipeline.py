@@ -40,6 +40,7 @@ from flexpose_ray.models.generators import kind_of, load_generator, load_sampler
 from flexpose_ray.models.shipped import BUILTIN, shipped_for_paper
 from flexpose_ray.networks.generator import Generator
 from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.report.run import write_run_report
 from flexpose_ray.report.sweep import write_sweep_report
 from flexpose_ray.sources.pose_file import read_poses, write_poses
@@ -162,7 +163,7 @@ def check_inputs(recipe: Recipe) -> Inputs:
         layers = 0 if p.kind == "flow" else Generator(p.alpha.size).n_layers
     check_shots(shots, recipe.adapt, skeleton_name, layers, name)
     if source is not None and source.skeleton_name != skeleton_name:
-        problem = f"the source is {source.skeleton_name}, the generator {skeleton_name}"
+        problem = f"the source is {source.skeleton.name}, the generator {get_skeleton(skeleton_name).name}"
         raise ConfigError(recipe.source, problem, "choose poses of the same skeleton")
     return Inputs(held, shots, source)
 

@@ -116,7 +116,7 @@ def test_an_unknown_key_is_named_and_the_known_ones_are_listed(recipe_file, cont
     ({"adapt": {"layers": []}}, "adapt.layers", "[]"),
     ({"adapt": {"layers": [1, 0]}}, "adapt.layers", "0"),
     ({"adapt": {"loss": "l2"}}, "adapt.loss", "'l2'"),
-    ({"skeleton": "hand_21"}, "skeleton", "'hand_21'"),
+    ({"skeleton": "hand_7"}, "skeleton", "'hand_7'"),
     ({"generate": {"count": 0}}, "generate.count", "0"),
     ({"generate": 5}, "generate", "5"),
 ])  # fmt: skip

@@ -16,6 +16,9 @@ flexpose prepare --source "bvh:motion/?cameras=fixed&every=3&up=z" --out sets/mo
     help_text = "annotations: coco:FILE, table:FILE, ...; `flexpose formats` lists all kinds and the options behind a ?"
     sub.add_argument("--source", required=True, metavar="KIND:PATH", help=help_text)
     sub.add_argument("--mapping", metavar="FILE", help="YAML that maps our joints to yours, or to several to average")
+    sub.add_argument(
+        "--skeleton", metavar="NAME", help="hand_21, coco_17, or a YAML file (default: body_15 or face_68)"
+    )
     sub.add_argument("--swap-sides", action="store_true", help="the annotations' left joints are right ones")
     sub.add_argument("--category", metavar="NAME", help="the only category of a COCO file that is read")
     sub.add_argument("--max-bad", type=float, metavar="SHARE", help="unreadable rows that are let pass (default: 0.01)")
@@ -31,7 +34,9 @@ def prepare(args) -> Outcome:
     from flexpose_ray.sources.prepare import prepare
 
     options = {"swap_sides": "yes"} if args.swap_sides else {}
-    options |= {name: str(value) for name in ("category", "max_bad") if (value := getattr(args, name)) is not None}
+    options |= {
+        name: str(value) for name in ("skeleton", "category", "max_bad") if (value := getattr(args, name)) is not None
+    }
     drawn = {"preview": args.preview, "pictures": args.pictures}
     report = prepare(args.source, args.out, args.mapping, write=not args.dry_run, **drawn, **options)
     done = f"{'would be written' if args.dry_run else 'written'} to {args.out}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,6 +19,7 @@ from flexpose_ray.config.sections import (
 )
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.models.shipped import BUILTIN, shipped_for_paper, shipped_of_kind
+from flexpose_ray.pose.skeleton import load_skeleton
 
 FLOW_KEYS = ("kind", "alpha", "flow", "bf16", "held_out", "eval_kimg", "eval_samples", "seed")  # what a flow depends on
 LATER_SIZES = ("shift", "pose_mapping")  # of networks, since the first version
@@ -28,7 +29,7 @@ class Recipe(Section):
     """A whole run. ``generator`` names a trained one; without it, ``source`` is pretrained on first."""
 
     name: str = Field(pattern=NAME)
-    skeleton: Literal["body_15", "face_68"] = "body_15"
+    skeleton: str = Field("body_15", description="body_15, face_68, coco_17, hand_21, or a YAML file of your own")
     source: str | Annotated[tuple[SourceConfig, ...], Field(min_length=1)] | None = Field(
         None, description="KIND:PATH of the source poses, or a list of {poses, weight, mapping, attribution}"
     )
@@ -40,6 +41,15 @@ class Recipe(Section):
     adapt: AdaptConfig = AdaptConfig()
     generate: GenerateConfig = GenerateConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("skeleton")
+    @classmethod
+    def _read(cls, skeleton: str) -> str:
+        """Its text: what is made from the recipe is named after what the skeleton is, not after where it lies."""
+        try:
+            return load_skeleton(skeleton).text
+        except ConfigError as e:
+            raise ValueError(f"{e.where}: {e.problem} ({e.hint})") from e
 
     @field_validator("generator")
     @classmethod

@@ -61,7 +61,7 @@ def evaluate(
     """
     for name, poses in (("samples", samples), ("source", source), ("shots", shots)):
         if isinstance(poses, PoseSet) and poses.skeleton_name != target.skeleton_name:
-            problem = f"poses are {poses.skeleton_name}, the target is {target.skeleton_name}"
+            problem = f"poses are {poses.skeleton.name}, the target is {target.skeleton.name}"
             raise DataError(name, problem, "compare sets of one skeleton")
     shots_NJ2 = None if shots is None else shots.keypoints_NJ2
     baselines = simple_methods(source, shots, count, seed)

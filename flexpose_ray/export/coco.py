@@ -19,7 +19,6 @@ from flexpose_ray.export.mmpose import dataset_info
 
 ANNOTATIONS_KEY, META_KEY = "annotations.json", "dataset_info.py"
 CHUNK = 10_000  # entries written at a time
-CATEGORY = {"body_15": "person", "face_68": "face"}
 
 
 def write_coco(job: Job) -> None:
@@ -70,8 +69,8 @@ def _head(job: Job) -> dict:
         "categories": [
             {
                 "id": 1,
-                "name": CATEGORY[poses.skeleton.name],
-                "supercategory": CATEGORY[poses.skeleton.name],
+                "name": poses.skeleton.category,
+                "supercategory": poses.skeleton.category,
                 "keypoints": poses.skeleton.joints,
                 "skeleton": [[a + 1, b + 1] for a, b in poses.skeleton.limbs],
             }

@@ -29,7 +29,7 @@ class Alpha:
     """How skeletons are drawn.
 
     Attributes:
-        skeleton_name: "body_15" or "face_68".
+        skeleton_name: of a shipped skeleton; of one's own its definition (:attr:`Skeleton.text`).
         size: side of the image in pixels.
         channels: 3 for one colour a limb, 1 for white limbs.
         profile: "gaussian" or "line".

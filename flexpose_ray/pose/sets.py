@@ -16,7 +16,7 @@ class PoseSet:
 
     Attributes:
         keypoints_NJ2: float32, crop units.
-        skeleton_name: "body_15" or "face_68".
+        skeleton_name: of a shipped skeleton; of one's own its definition (:attr:`Skeleton.text`).
         crop_N3: float32 (scale, offset_x, offset_y) back to pixels; (1, 0, 0) where a pose never had pixels.
         group_N: str; poses of one group (video, clip, picture) stay on one side of every split.
         label_N: str; action or class, "" where unknown.
@@ -53,7 +53,7 @@ class PoseSet:
         if self.keypoints_NJ2.ndim != 3 or self.keypoints_NJ2.shape[1:] != want:
             raise DataError(
                 "pose set",
-                f"{self.skeleton_name} needs (N, {want[0]}, 2) keypoints, found {self.keypoints_NJ2.shape}",
+                f"{self.skeleton.name} needs (N, {want[0]}, 2) keypoints, found {self.keypoints_NJ2.shape}",
                 "map your joints with --mapping",
             )
         bad = ~np.isfinite(self.keypoints_NJ2).all((1, 2))

@@ -28,7 +28,7 @@ class ReportData:
 
     Attributes:
         title: name of the run or data set.
-        skeleton_name: "body_15" or "face_68".
+        skeleton_name: of a shipped skeleton; of one's own its definition (:attr:`Skeleton.text`).
         count: poses in the data set.
         data_uri: where the data set is, for the lines of code that read it.
         source_NJ2: poses of the source generator, crop units.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import crop
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.pose.skeleton import SKELETONS, Skeleton
+from flexpose_ray.pose.skeleton import BODY_15, FACE_68, SKELETONS, Skeleton, get_skeleton
 from flexpose_ray.sources.checks import KNEES, OUTSIDE, check
 from flexpose_ray.sources.joint_map import JointMap, form_joints
 from flexpose_ray.sources.known import known_map
@@ -101,13 +101,14 @@ def _form(
     missing_NS = _missing(raw, options)
     points_NS2 = np.where(missing_NS[..., None], 0, raw.points_NS2).astype(np.float64)
     try:
-        joint_map = joint_map or raw.joint_map or known_joints(source, raw.names)
+        joint_map = joint_map or _own_map(source, raw, options.skeleton)
         formed_NJ2, gaps_NJ = form_joints(source, raw.names, joint_map, points_NS2, missing_NS)
     except DataError as e:  # other parts of the source may be of use
         counts.unknown.append(e)
         counts.dropped["of joints that are not known"] += len(points_NS2)
         return None
-    skeleton = next(s for s in SKELETONS.values() if s.joints == tuple(joint_map))
+    known = [options.skeleton] if options.skeleton else [get_skeleton(name) for name in SKELETONS]
+    skeleton = next(s for s in known if s.joints == tuple(joint_map))
     counts.numbered += len(points_NS2)
     whole_N = ~gaps_NJ.any(1)
     counts.no_unit &= _in_unit(formed_NJ2[whole_N], raw.min_extent)
@@ -135,7 +136,7 @@ def _form(
     counts.pictures.append(np.full(len(keypoints_NJ2), "") if raw.picture_N is None else raw.picture_N[keep_N])
     group_N = np.arange(first, first + len(keep_N)).astype(str) if raw.group_N is None else raw.group_N
     label_N = np.full(len(keep_N), "") if raw.label_N is None else raw.label_N
-    return PoseSet(keypoints_NJ2, skeleton.name, crop_N3, group_N[keep_N], label_N[keep_N])
+    return PoseSet(keypoints_NJ2, skeleton.text, crop_N3, group_N[keep_N], label_N[keep_N])
 
 
 def _missing(raw: RawPoses, options: Options) -> np.ndarray:
@@ -191,17 +192,20 @@ def _refuse_bad(source: str, counts: _Counts, options: Options) -> None:
 def _joined(source: str, kept: list[PoseSet]) -> PoseSet:
     skeletons = {poses.skeleton_name for poses in kept}
     if len(skeletons) > 1:
-        raise DataError(source, f"poses of {' and '.join(sorted(skeletons))}", "give sets of one skeleton")
+        names = " and ".join(sorted(get_skeleton(text).name for text in skeletons))
+        raise DataError(source, f"poses of {names}", "give sets of one skeleton")
     names = ("keypoints_NJ2", "crop_N3", "group_N", "label_N")
     columns = {name: np.concatenate([getattr(poses, name) for poses in kept]) for name in names}
     return PoseSet(skeleton_name=skeletons.pop(), **columns)
 
 
-def known_joints(source: str, names: Sequence[str]) -> JointMap:
-    """The map of joints whose names are known; an error says how to name others."""
-    if (joint_map := known_map(names)) is not None:
+def _own_map(source: str, raw: RawPoses, skeleton: Skeleton | None) -> JointMap:
+    """The map of a part without the user's: its format's, or by the names of its joints."""
+    if raw.joint_map is not None and (skeleton is None or tuple(raw.joint_map) == skeleton.joints):
+        return raw.joint_map
+    if (joint_map := known_map(raw.names, skeleton)) is not None:
         return joint_map
-    wanted = " or ".join(f"the {s.n_joints} of {s.name}" for s in SKELETONS.values())
-    problem = f"found {len(names)} joints ({', '.join(list(names)[:4])}, ...), expected exactly {wanted}"
+    wanted = " or ".join(f"the {s.n_joints} of {s.name}" for s in ([skeleton] if skeleton else (BODY_15, FACE_68)))
+    problem = f"found {len(raw.names)} joints ({', '.join(list(raw.names)[:4])}, ...), expected exactly {wanted}"
     hint = "name each joint's columns in a YAML file: `flexpose prepare --mapping FILE`, or mapping: FILE in a recipe"
     raise DataError(source, problem, hint)

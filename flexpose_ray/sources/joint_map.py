@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from flexpose_ray.errors import ConfigError, DataError
-from flexpose_ray.pose.skeleton import BODY_15, SKELETONS
+from flexpose_ray.pose.skeleton import BODY_15, SKELETONS, Skeleton, get_skeleton
 from flexpose_ray.sources.text import unique_keys
 
 Parts = tuple[str, ...]  # joints of the source; their mean is meant
@@ -21,7 +21,7 @@ IDENTITY_15: JointMap = {joint: (joint,) for joint in BODY_15.joints}
 LIMBS_TO_15 = IDENTITY_15 | {"neck": ("left_shoulder", "right_shoulder"), "pelvis": ("left_hip", "right_hip")}
 
 
-def read_mapping(path: str | Path) -> JointMap:
+def read_mapping(path: str | Path, skeleton: Skeleton | None = None) -> JointMap:
     """Read a joint map from YAML. A joint is the name (or the number, from 0) of a source joint, a list of them, whose
     mean it is, or the first of several that a pose has::
 
@@ -29,6 +29,10 @@ def read_mapping(path: str | Path) -> JointMap:
         neck: [l_shoulder, r_shoulder]
         pelvis: [l_hip, r_hip]
         left_shoulder: l_shoulder
+
+    Args:
+        path: the file.
+        skeleton: whose joints it maps; None: the shipped one that has most of them.
 
     Raises:
         ConfigError: missing file, broken YAML, a joint twice, not exactly one skeleton's joints, or one source joint
@@ -43,7 +47,8 @@ def read_mapping(path: str | Path) -> JointMap:
         raise ConfigError(path, f"broken YAML: {' '.join(str(e).split())}", "repair the mapping") from e
     if not isinstance(found, dict):
         raise ConfigError(path, "not a mapping of joints", "write one line for each joint, such as `head: nose`")
-    skeleton = max(SKELETONS.values(), key=lambda s: len(set(s.joints) & set(found)))
+    shipped = [get_skeleton(name) for name in SKELETONS]
+    skeleton = skeleton or max(shipped, key=lambda s: (len(set(s.joints) & set(found)), -s.n_joints))
     joint_map: JointMap = {}
     for joint in skeleton.joints:
         if joint not in found:

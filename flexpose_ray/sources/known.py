@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from flexpose_ray.pose.skeleton import BODY_15, SKELETONS
+from flexpose_ray.pose.skeleton import BODY_15, FACE_68, Skeleton
 from flexpose_ray.sources.joint_map import JointMap
 
 SIDES = {"left": "l", "right": "r"}
@@ -38,16 +38,22 @@ FAMILIES = (
 )
 
 
-def known_map(names: Sequence[str]) -> JointMap | None:
+def known_map(names: Sequence[str], skeleton: Skeleton | None = None) -> JointMap | None:
     """The map of joints whose names are known, whatever their capitals, blanks, marks and namespaces; else None.
 
     Joints that are numbered, as in a file without names, are a skeleton's in its order.
+
+    Args:
+        names: of the source's joints.
+        skeleton: which they shall form; None: body_15 or face_68.
     """
-    for skeleton in SKELETONS.values():
-        if set(names) == set(skeleton.joints):
-            return {joint: (joint,) for joint in skeleton.joints}
-        if list(names) == [str(i) for i in range(skeleton.n_joints)]:
-            return dict(zip(skeleton.joints, [(name,) for name in names], strict=True))
+    for wanted in (BODY_15, FACE_68) if skeleton is None else (skeleton,):
+        if set(wanted.joints) <= set(names):
+            return {joint: (joint,) for joint in wanted.joints}
+        if list(names) == [str(i) for i in range(wanted.n_joints)]:
+            return dict(zip(wanted.joints, [(name,) for name in names], strict=True))
+    if skeleton not in (None, BODY_15):
+        return None
     found = {_plain(name): name for name in reversed(names)}
     for family in FAMILIES:
         if joint_map := _family_map(family.split(), found):

@@ -27,7 +27,7 @@ def read_mixture(sources: list[tuple[str, str | None]]) -> PoseSet:
     first = sets[0].skeleton_name
     for (name, _), poses in zip(sources, sets, strict=True):
         if poses.skeleton_name != first:
-            problem = f"its poses are {poses.skeleton_name}, those of {sources[0][0]} {first}"
+            problem = f"its poses are {poses.skeleton.name}, those of {sources[0][0]} {sets[0].skeleton.name}"
             raise ConfigError(name, problem, "mix poses of one skeleton")
     return PoseSet(
         np.concatenate([poses.keypoints_NJ2 for poses in sets]),

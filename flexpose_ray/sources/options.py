@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from flexpose_ray.errors import ConfigError
+from flexpose_ray.pose.skeleton import Skeleton, load_skeleton
 
 MIN_CONFIDENCE = 0.3
 MAX_BAD = 0.01
@@ -23,6 +24,7 @@ class Options:
         y_up: whether y grows upwards.
         swap_sides: whether the names of left and right joints are exchanged.
         min_confidence: a joint of less is missing; 0 to 1.
+        skeleton: which the poses shall be of; None: body_15 or face_68, by their joints.
         max_bad: share of rows that may be unreadable before the source is refused.
         own: the format's own options that were given.
     """
@@ -32,6 +34,7 @@ class Options:
     swap_sides: bool = False
     min_confidence: float = MIN_CONFIDENCE
     max_bad: float = MAX_BAD
+    skeleton: Skeleton | None = None
     own: dict[str, str] = field(default_factory=dict)
 
 
@@ -39,6 +42,7 @@ COMMON = {
     "size": "size=WIDTHxHEIGHT: coordinates are shares of these pictures",
     "y": "y=up: y grows upwards (default: down)",
     "swap_sides": "swap_sides=yes: left joints are right ones, right ones left",
+    "skeleton": "skeleton=hand_21 or skeleton=mine.yaml: poses of this skeleton (default: body_15 or face_68)",
     "min_confidence": f"min_confidence=0.5: joints of less are missing (default {MIN_CONFIDENCE})",
     "max_bad": f"max_bad=0.05: share of rows that may be unreadable (default {MAX_BAD})",
 }
@@ -86,5 +90,6 @@ def parse_options(query: str, source: str, own: tuple[str, ...] = ()) -> Options
         swap_sides=YES[given.get("swap_sides", "no")],
         min_confidence=share("min_confidence", MIN_CONFIDENCE),
         max_bad=share("max_bad", MAX_BAD),
+        skeleton=load_skeleton(given["skeleton"]) if "skeleton" in given else None,
         own={name: value for name, value in given.items() if name in own},
     )

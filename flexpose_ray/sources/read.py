@@ -67,7 +67,7 @@ def read_source(
     query = "&".join([*([query] if query else []), *(f"{name}={value}" for name, value in options.items())])
     own = (*entry.options, *(CAMERA_OPTIONS if entry.in_3d else ()))
     read = parse_options(query, source, own)
-    joint_map = read_mapping(mapping) if mapping is not None else None
+    joint_map = read_mapping(mapping, read.skeleton) if mapping is not None else None
     cameras = None
     if entry.in_3d:
         cameras = parse_cameras({k: v for k, v in read.own.items() if k in CAMERA_OPTIONS}, source)

@@ -177,7 +177,7 @@ def test_config_makes_the_same_alpha():
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
-        ({"skeleton_name": "hand_21"}, "hand_21.*body_15, face_68"),
+        ({"skeleton_name": "hand_7"}, "hand_7.*body_15, coco_17, face_68"),
         ({"profile": "dashed"}, "dashed.*gaussian, line"),
         ({"channels": 2}, "2 channels"),
         ({"width": 0}, "must be positive"),

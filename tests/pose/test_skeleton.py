@@ -4,7 +4,7 @@ import pytest
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68, SKELETONS, get_skeleton
 
-BOTH = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
+BOTH = pytest.mark.parametrize("skeleton", map(get_skeleton, SKELETONS), ids=SKELETONS)
 
 
 @BOTH
@@ -58,5 +58,7 @@ def test_face_flip_keeps_the_midline_and_the_parts():
 
 def test_get_skeleton_knows_both_and_names_them_for_an_unknown_one():
     assert get_skeleton("body_15") is BODY_15 and get_skeleton("face_68") is FACE_68
-    with pytest.raises(ConfigError, match=r"unknown skeleton 'hand_21' \(choose one of body_15, face_68"):
-        get_skeleton("hand_21")
+    with pytest.raises(
+        ConfigError, match=r"unknown skeleton 'hand_7' \(choose one of body_15, coco_17, face_68, hand_21"
+    ):
+        get_skeleton("hand_7")

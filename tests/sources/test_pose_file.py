@@ -96,7 +96,7 @@ def with_keypoints(table, width, value):
     [
         (lambda t: t.replace_schema_metadata(None), DataError, "Parquet, but not a pose set"),
         (lambda t: t.replace_schema_metadata({"flexpose.format": "9"}), DataError, "format '9', expected '2'"),
-        (lambda t: t.replace_schema_metadata({"flexpose.format": "1"}), ConfigError, "unknown skeleton ''"),
+        (lambda t: t.replace_schema_metadata({"flexpose.format": "2"}), ConfigError, "unknown skeleton ''"),
         (lambda t: t.drop_columns(["crop"]), DataError, r"columns keypoints .*, group string, label string are"),
         (lambda t: t.set_column(2, "group", pa.array([None] * 7, pa.string())), DataError, "empty cells"),
         (lambda t: t.set_column(1, "crop", pa.array(["a"] * 7)), DataError, "crop string, .* are not a pose set's"),

@@ -20,6 +20,7 @@ from flexpose_ray.models.generators import Pretrained, load_generator, save_adap
 from flexpose_ray.models.weights import read_model
 from flexpose_ray.networks.transfer import layer_set
 from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.storage.open import open_store
 
 HISTORY_ROWS = 200  # of the loss curve on the card
@@ -133,7 +134,7 @@ def check_shots(shots: PoseSet, config: AdaptConfig, skeleton_name: str, n_layer
         ConfigError: another skeleton, or a layer that the generator does not have.
     """
     if shots.skeleton_name != skeleton_name:
-        problem = f"shots are {shots.skeleton_name}, the generator is {skeleton_name}"
+        problem = f"shots are {shots.skeleton.name}, the generator is {get_skeleton(skeleton_name).name}"
         raise ConfigError(generator_uri, problem, "use a generator of that skeleton")
     if len(shots) < 2:
         raise DataError("shots", f"adaptation needs at least two poses, found {len(shots)}", "annotate more poses")

@@ -131,7 +131,7 @@ def read_pair(pair: PairConfig, recipe: BenchmarkRecipe, base: Pretrained) -> Pa
         source = PoseSet(sampled_NJ2, base.alpha.skeleton_name)
     for what, poses in (("source", source), ("target", held)):
         if poses.skeleton_name != base.alpha.skeleton_name:
-            problem = f"its {what} is {poses.skeleton_name}, its generator {base.alpha.skeleton_name}"
+            problem = f"its {what} is {poses.skeleton.name}, its generator {base.alpha.skeleton.name}"
             raise ConfigError(f"pairs.{pair.name}", problem, "choose poses of the same skeleton")
     if (shots := len(rest.pick_shots(pair.target.shots_per_label))) < 2:
         raise DataError(f"pairs.{pair.name}", f"{shots} shot, at least two needed", "raise target.shots_per_label")

@@ -30,6 +30,7 @@ from flexpose_ray.errors import ConfigError, DataError, WeightsError
 from flexpose_ray.models.generators import load_sampler
 from flexpose_ray.models.weights import copy_weights, read_model
 from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.sources.mixture import read_mixture
 from flexpose_ray.sources.pose_file import read_poses, write_poses
 from flexpose_ray.storage.base import Store
@@ -128,8 +129,8 @@ def read_recipe_source(recipe: Recipe) -> PoseSet:
         raise ConfigError(recipe.name, "no source to pretrain on", "add one: source: KIND:PATH")
     poses = read_mixture([(source.poses, source.mapping) for source in recipe.sources])
     if poses.skeleton_name != recipe.skeleton:
-        problem = f"its poses are {poses.skeleton_name}, the recipe says {recipe.skeleton}"
-        raise ConfigError(recipe.source_name, problem, f"write skeleton: {poses.skeleton_name}")
+        problem = f"its poses are {poses.skeleton.name}, the recipe says {get_skeleton(recipe.skeleton).name}"
+        raise ConfigError(recipe.source_name, problem, f"write skeleton: {poses.skeleton.name}")
     return poses
 
 

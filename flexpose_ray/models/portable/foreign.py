@@ -71,7 +71,7 @@ def import_generator(
     """
     parts, alpha = _read_config(str(config))
     if source.skeleton_name != alpha.skeleton_name:
-        problem = f"the source poses are {source.skeleton_name}, alpha draws {alpha.skeleton_name}"
+        problem = f"the source poses are {source.skeleton.name}, alpha draws {alpha.skeleton.name}"
         raise ConfigError(str(config), problem, "give the poses that the generator was trained on")
     if len(source) < 2:
         raise DataError("source", "a covariance needs at least two poses", "give those that it was trained on")

@@ -256,7 +256,7 @@ def test_a_tensor_that_does_not_fit_is_named(what, message, states, config, tmp_
         ({"generator__z_size": 10**15}, "generator."),  # no memory is taken for it
         ({"alpha__size": 32}, "generator.size is 16, alpha's size is 32"),
         ({"beta__joints": 17}, "beta.joints is 17, alpha's joints is 15"),
-        ({"alpha__skeleton_name": "hand_21"}, "unknown skeleton 'hand_21'"),
+        ({"alpha__skeleton_name": "hand_7"}, "unknown skeleton 'hand_7'"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(change, message, parts, states, tmp_path):
