@@ -21,6 +21,7 @@ from flexpose_ray.config.benchmark import BenchmarkRecipe
 from flexpose_ray.config.reading import read_recipe, shipped_recipes
 from flexpose_ray.config.sweep_recipe import SweepRecipe
 from flexpose_ray.errors import ConfigError
+from flexpose_ray.pose.skeleton import get_skeleton
 
 LEAST = {"name": "mine", "source": "synthetic:rowing"}
 
@@ -116,13 +117,28 @@ def test_an_unknown_key_is_named_and_the_known_ones_are_listed(recipe_file, cont
     ({"adapt": {"layers": []}}, "adapt.layers", "[]"),
     ({"adapt": {"layers": [1, 0]}}, "adapt.layers", "0"),
     ({"adapt": {"loss": "l2"}}, "adapt.loss", "'l2'"),
-    ({"skeleton": "hand_7"}, "skeleton", "'hand_7'"),
     ({"generate": {"count": 0}}, "generate.count", "0"),
     ({"generate": 5}, "generate", "5"),
 ])  # fmt: skip
 def test_a_value_out_of_range_is_named_with_its_key(recipe_file, content, key, found):
     line = fault(recipe_file(content))
     assert re.search(rf"mine\.yaml: {re.escape(key)}(\.\d+)?: .*, found {re.escape(found)} ", line), line
+
+
+def test_a_skeleton_is_a_shipped_one_or_a_file_and_names_the_run_by_what_it_is(recipe_file, tmp_path):
+    assert "skeleton: 'hand_7' is neither shipped nor a file" in fault(recipe_file({"skeleton": "hand_7"}))
+    text = "name: bar\njoints: [a, b, c]\nlimbs: [[a, b, c]]\n"
+    keys = []
+    for name, definition in (
+        ("one.yaml", text),
+        ("two.yaml", text),
+        ("three.yaml", text.replace("[a, b, c]]", "[a, c, b]]")),
+    ):
+        (tmp_path / name).write_text(definition)
+        recipe = load_recipe(str(recipe_file({"skeleton": str(tmp_path / name)})))
+        assert get_skeleton(recipe.skeleton).name == "bar"
+        keys.append(pretrain_key(recipe))
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_faults_of_a_union_say_what_it_may_be(recipe_file):

@@ -49,7 +49,7 @@ class Recipe(Section):
         try:
             return load_skeleton(skeleton).text
         except ConfigError as e:
-            raise ValueError(f"{e.where}: {e.problem} ({e.hint})") from e
+            raise ValueError(f"{e.problem} ({e.hint})") from e
 
     @field_validator("generator")
     @classmethod

@@ -20,8 +20,8 @@ LOWER = ("pelvis", "hip", "knee", "ankle")
 
 
 def part_of(joint: str) -> str:
-    """The kind of a joint, whatever its side or number: "shoulder" of "left_shoulder", "landmark" of "landmark_7"; "" of
-    a joint that COCO does not have."""
+    """The kind of a joint, whatever its side or number: "shoulder" of "left_shoulder", "landmark" of "landmark_7"; ""
+    of a joint that COCO does not have."""
     return next((word for word in joint.split("_") if word in SIGMAS), "")
 
 

@@ -1,5 +1,5 @@
-"""Skeletons: joints, limbs, left-right pairs and limb colours. The shipped ones lie in ``flexpose_ray/skeletons``; one's
-own is a file of the same form.
+"""Skeletons: joints, limbs, left-right pairs and limb colours. The shipped ones lie in ``flexpose_ray/skeletons``;
+one's own is a file of the same form.
 
 Wherever data names its skeleton (pose sets, weights, data sets) a shipped one stands by its name, one's own by its
 whole definition, so that what was made with it can be read without its file.

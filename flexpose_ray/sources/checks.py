@@ -131,10 +131,8 @@ def _exchanged(own: Moments, shares: dict[str, float], groups: int, distance: fl
     left = shares.get("left on the picture's right", 1.0)
     behind = left < MOSTLY_BEHIND and (0.5 - left) * 2 * np.sqrt(groups) > SURE
     found = {what: moments_distance(_permuted(own, order), people) for what, order in _exchanges()}
-    if not behind:
-        found.pop("left and right")
     what = min(found, key=found.get)
-    if found[what] > NEARER * distance:
+    if found[what] > NEARER * distance or (what == "left and right" and not behind):
         return []
     if what == "left and right":
         seen = f"the left shoulder and hip lie on the picture's right in {left:.0%} of upright poses, in COCO in 95%"

@@ -60,7 +60,7 @@ def test_any_arrow_reader_opens_it(tmp_path):
     assert schema.field("keypoints").type == pa.list_(pa.float32(), 30)
     assert schema.field("crop").type == pa.list_(pa.float32(), 3)
     assert schema.field("group").type == schema.field("label").type == pa.string()
-    assert schema.metadata == {b"flexpose.skeleton": b"body_15", b"flexpose.format": b"1"}
+    assert schema.metadata == {b"flexpose.skeleton": b"body_15", b"flexpose.format": b"2"}
 
 
 def test_a_missing_pose_set_is_named(tmp_path):
@@ -69,7 +69,7 @@ def test_a_missing_pose_set_is_named(tmp_path):
 
 
 def test_a_folder_is_no_pose_set(tmp_path):
-    with pytest.raises(DataError, match="names a folder, expected a file"):
+    with pytest.raises(StorageError, match="names a folder, expected a file"):
         write_poses(f"{tmp_path}/", some_poses())
 
 
