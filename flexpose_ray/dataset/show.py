@@ -13,6 +13,7 @@ from flexpose_ray.dataset.run_spec import RunSpec
 from flexpose_ray.errors import WeightsError
 from flexpose_ray.judging.metrics import frechet_distance
 from flexpose_ray.models.shots import read_shots
+from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.storage.base import Store
 from flexpose_ray.text_table import text_table
 
@@ -46,7 +47,7 @@ def show(store: Store) -> dict[str, Any]:
         "committed": sum(present.values()),
         "bytes": sum(entry.bytes for entry in entries),
         "schema": run.schema,
-        "skeleton": run.skeleton,
+        "skeleton": get_skeleton(run.skeleton).name,
         "generator": run.generator,
         "seed": run.seed,
         "shard_size": run.shard_size,

@@ -89,7 +89,7 @@ def poses_from_bytes(content: bytes, where: str) -> PoseSet:
         raise DataError(where, "empty cells in a pose set", "make it again with `flexpose prepare`")
     return PoseSet(
         _floats(table["keypoints"]).reshape(-1, skeleton.n_joints, 2),
-        skeleton.name,
+        skeleton.text,
         _floats(table["crop"]).reshape(-1, 3),
         np.array(table["group"].to_pylist(), dtype=np.str_),
         np.array(table["label"].to_pylist(), dtype=np.str_),
@@ -103,7 +103,7 @@ def _schema(skeleton: Skeleton) -> pa.Schema:
         "group": pa.string(),
         "label": pa.string(),
     }
-    return pa.schema(fields, {SKELETON_KEY: skeleton.name.encode(), FORMAT_KEY: FORMAT.encode()})
+    return pa.schema(fields, {SKELETON_KEY: skeleton.text.encode(), FORMAT_KEY: FORMAT.encode()})
 
 
 def _floats(lists: pa.ChunkedArray) -> np.ndarray:

@@ -73,7 +73,7 @@ def build_flow(p: PretrainConfig, train: PoseSet) -> PoseFlow:
     torch.manual_seed(p.seed)
     f, skeleton = p.flow, train.skeleton
     means = joint_means(train.keypoints_NJ2, skeleton)
-    flow = PoseFlow(skeleton.name, means, f.width, f.hidden, f.depth, f.student)
+    flow = PoseFlow(skeleton.text, means, f.width, f.hidden, f.depth, f.student)
     flow.fit_scale(with_mirrored(train.keypoints_NJ2, skeleton))
     return flow
 
