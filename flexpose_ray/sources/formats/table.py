@@ -1,101 +1,209 @@
-"""The user's own poses as .npz, .csv or .parquet, with any names of joints."""
+"""The user's own poses as .csv, .tsv, .parquet or .npz, with any names of joints."""
 
 from __future__ import annotations
 
+import re
 import zipfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.sources.raw import RawPoses
+from flexpose_ray.sources.formats.csv_text import TextTable, read_text_table
+from flexpose_ray.sources.raw import RawPoses, split_visibility
 
 NO_EXTENT = 1e-9  # a table may be in any unit, so only poses without any extent are too small
-SUFFIXES = (".npz", ".csv", ".parquet")
+SUFFIXES = (".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet")
+MAX_NUMBERS = 1 << 31
+AFTER = re.compile(r"(?P<joint>.+?)[ _.:-]+(?P<what>[a-z]+)", re.IGNORECASE)  # wrist_x, wrist.x, wrist X
+BEFORE = re.compile(r"(?P<what>[xyvc])[ _.:-]+(?P<joint>.+)", re.IGNORECASE)  # x_wrist
+THIRD = ("v", "vis", "visibility", "visible", "c", "conf", "confidence", "likelihood", "score", "s", "p")
+CONTEXT = ("group", "label")
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where a table's columns are: joint -> column of x and of y, joint -> column of its third number."""
+
+    xy: dict[str, tuple[int, int]]
+    third: dict[str, int]
+    context: dict[str, int]
 
 
 def read_table(path: Path) -> RawPoses:
     """Read poses from a table.
 
-    * ``.npz``: ``keypoints`` [N, J, 2]; optional ``joints`` [J] (names), ``group`` [N], ``label`` [N].
-    * ``.csv``, ``.parquet``: columns ``JOINT_x``, ``JOINT_y`` for every joint; optional ``group``, ``label``.
+    * Text and ``.parquet``: two columns a joint, ``wrist_x`` and ``wrist_y`` (or ``wrist.x``, ``x_wrist``, ``wrist X``)
+      optional a third, ``wrist_confidence`` (or ``likelihood``, ``score``, ``visibility``, ``v``, ``c``); optional
+      ``group`` and ``label``. Text may be parted by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Latin-1, and
+      packed by gzip; DeepLabCut's and SLEAP's tables are such. Empty cells are joints that are not there.
+    * ``.npz``: ``keypoints`` [N, J, 2], or [N, J, 3] with confidence or visibility; optional ``joints`` [J] (names),
+      ``group`` [N], ``label`` [N]. ``.npy``: keypoints alone.
 
-    Joints of an .npz without ``joints`` are named by their index: a mapping can use it, and without a mapping they are
-    a skeleton's in its order. Without groups every pose is its own group.
+    Joints without names are named by their index: a mapping can use it, and without a mapping they are a skeleton's in
+    its order. Without groups every pose is its own group.
 
     Raises:
-        DataError: unreadable file, no joints, or a cell that is no number.
+        DataError: unreadable file, or no joints. A row with a cell that is no number counts as unreadable.
     """
-    if path.suffix not in SUFFIXES:
+    name = path.name.lower().removesuffix(".gz")
+    suffix = Path(name).suffix
+    if suffix not in SUFFIXES:
         raise DataError(path, f"a table ends in {', '.join(SUFFIXES)}", "convert it to one of these")
-    names, points_NS2, columns = _read_npz(path) if path.suffix == ".npz" else _read_columns(path)
-    count = len(points_NS2)
-    for column, values in columns.items():
-        if values.shape != (count,):
-            raise DataError(path, f"{column} has shape {values.shape} for {count} poses", "give one value a pose")
+    if suffix in (".npz", ".npy"):
+        return _read_arrays(path)
+    if suffix == ".parquet":
+        return _read_parquet(path)
+    return _read_text(path, read_text_table(path))
+
+
+def _read_text(path: Path, table: TextTable) -> RawPoses:
+    columns = _find_columns(path, table.names)
+    numbers, broken = table.numbers([c for xy in columns.xy.values() for c in xy])
+    thirds, broken_thirds = table.numbers(list(columns.third.values()))
+    broken |= {row: problem for row, problem in broken_thirds.items() if row not in broken}
+    good_N = np.array([i not in broken for i in range(len(table.rows))], bool)
+    context = {name: np.array([row[c] for row in table.rows], np.str_) for name, c in columns.context.items()}
+    bad = (*table.bad, *((table.row_names[i], problem) for i, problem in broken.items()))
+    return _raw(columns, numbers, thirds, context, table.row_names, good_N, bad)
+
+
+def _read_parquet(path: Path) -> RawPoses:
+    try:
+        table = pa.parquet.read_table(path)
+    except (pa.ArrowException, OSError) as e:
+        problem = f"not a readable table: {' '.join(str(e).split())[:200]}"
+        raise DataError(path, problem, "write it again as Parquet") from e
+    columns = _find_columns(path, table.column_names)
+    wanted = [c for xy in columns.xy.values() for c in xy]
+    numbers = np.stack([_floats(path, table, c) for c in wanted], 1)
+    thirds = np.stack([_floats(path, table, c) for c in columns.third.values()] or [np.zeros(table.num_rows)], 1)
+    context = {}
+    for name, c in columns.context.items():
+        column = table.column(c)
+        try:
+            context[name] = np.array(column.cast(pa.string()).fill_null("").to_pylist(), np.str_)
+        except pa.ArrowException as e:
+            raise DataError(f"{path}, column {name}", f"{column.type} is no text", "write text or numbers") from e
+    rows = [f"row {i}" for i in range(table.num_rows)]
+    return _raw(columns, numbers, thirds[:, : len(columns.third)], context, rows, np.ones(len(rows), bool), ())
+
+
+def _floats(path: Path, table: pa.Table, column: int) -> np.ndarray:
+    """A column as float64, empty cells as NaN."""
+    values = table.column(column)
+    try:
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        return values.cast(pa.float64()).to_numpy()
+    except pa.ArrowException as e:
+        where = f"{path}, column {table.column_names[column]}"
+        raise DataError(
+            where, f"not a number: {str(e)[:100]}", "write plain numbers, nothing where there is none"
+        ) from e
+
+
+def _raw(
+    columns: _Columns,
+    numbers: np.ndarray,
+    thirds: np.ndarray,
+    context: dict[str, np.ndarray],
+    row_names: list[str],
+    good_N: np.ndarray,
+    bad: tuple[tuple[str, str], ...],
+) -> RawPoses:
+    points_NS2 = numbers.reshape(len(numbers), len(columns.xy), 2)[good_N]
+    third_NS = np.full(points_NS2.shape[:2], 2.0)
+    for joint, values_N in zip(columns.third, thirds.T, strict=True):
+        third_NS[:, list(columns.xy).index(joint)] = values_N[good_N]
+    missing_NS, confidence_NS = split_visibility(third_NS)
     return RawPoses(
         points_NS2=points_NS2,
+        names=list(columns.xy),
+        row_names=[name for name, good in zip(row_names, good_N, strict=True) if good],
+        group_N=context["group"][good_N] if "group" in context else None,
+        label_N=context["label"][good_N] if "label" in context else None,
+        missing_NS=missing_NS,
+        confidence_NS=confidence_NS,
+        min_extent=NO_EXTENT,
+        bad=bad,
+    )
+
+
+def _find_columns(path: Path, names: list[str]) -> _Columns:
+    """The columns of joints by the forms that are known: with the most joints wins."""
+    if twice := [name for name, count in Counter(name for name in names if name).items() if count > 1]:
+        raise DataError(path, f"two columns have the name {twice[0]!r}", "give every column its own name")
+    context = {name.lower(): i for i, name in enumerate(names) if name.lower() in CONTEXT}
+    best: tuple[dict, dict] = ({}, {})
+    for form in (AFTER, BEFORE):
+        at: dict[str, dict[str, int]] = {}
+        for i, name in enumerate(names):
+            if (found := form.fullmatch(name)) and name.lower() not in CONTEXT:
+                at.setdefault(found["joint"], {})[found["what"].lower()] = i
+        xy = {joint: (whats["x"], whats["y"]) for joint, whats in at.items() if {"x", "y"} <= set(whats)}
+        third = {joint: at[joint][what] for joint in xy for what in THIRD[::-1] if what in at[joint]}
+        if len(xy) > len(best[0]):
+            best = xy, third
+    if not best[0]:
+        problem = f"no columns JOINT_x, JOINT_y among {', '.join(names[:4])[:200]}"
+        raise DataError(path, problem, "name the columns like left_wrist_x, left_wrist_y")
+    return _Columns(*best, context)
+
+
+def _read_arrays(path: Path) -> RawPoses:
+    """An .npz or .npy, without objects."""
+    wanted = ("keypoints", "joints", "group", "label")
+    try:
+        with open(path, "rb") as file:
+            if file.read(2) == b"PK":
+                with np.load(path, allow_pickle=False) as found:
+                    _refuse_huge(path)
+                    arrays = {key: found[key] for key in wanted if key in found}
+            else:
+                arrays = {"keypoints": np.load(path, allow_pickle=False)}
+    except (ValueError, TypeError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error, KeyError) as e:
+        problem = f"not readable as arrays: {' '.join(str(e).split())[:200]}"
+        raise DataError(path, problem, "save it again, without object arrays") from e
+    points = arrays.pop("keypoints", None)
+    if points is None:
+        raise DataError(path, "no array `keypoints` there", "save it as np.savez(path, keypoints=...)")
+    if points.ndim != 3 or points.shape[2] not in (2, 3) or points.dtype.kind not in "iuf":
+        problem = f"keypoints are {points.dtype} {points.shape}, expected numbers (N, J, 2)"
+        raise DataError(path, problem, "give x and y of every joint, and a confidence if there is one")
+    names = [_text(name) for name in np.ravel(arrays.pop("joints", np.arange(points.shape[1])))]
+    if len(names) != points.shape[1]:
+        raise DataError(path, f"{len(names)} names for {points.shape[1]} joints", "give one name a joint")
+    for key, values in arrays.items():
+        if values.shape != (len(points),):
+            raise DataError(path, f"{key} has shape {values.shape} for {len(points)} poses", "give one value a pose")
+    missing_NS, confidence_NS = None, None
+    if points.shape[2] == 3:
+        missing_NS, confidence_NS = split_visibility(points[..., 2])
+    text = {key: np.array([_text(value) for value in values], np.str_) for key, values in arrays.items()}
+    return RawPoses(
+        points_NS2=points[..., :2].astype(np.float64),
         names=names,
-        row_names=[f"line {i + 2}" if path.suffix == ".csv" else f"row {i}" for i in range(count)],
-        group_N=_text(columns, "group"),
-        label_N=_text(columns, "label"),
+        row_names=[f"row {i}" for i in range(len(points))],
+        group_N=text.get("group"),
+        label_N=text.get("label"),
+        missing_NS=missing_NS,
+        confidence_NS=confidence_NS,
         min_extent=NO_EXTENT,
     )
 
 
-def _text(columns: dict[str, np.ndarray], name: str) -> np.ndarray | None:
-    return columns[name].astype(str) if name in columns else None
+def _refuse_huge(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > 4 * MAX_NUMBERS:
+        raise DataError(path, f"unpacks to {size >> 30} GiB", "give it in smaller files")
 
 
-def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]:
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {key: found[key] for key in ("keypoints", "joints", "group", "label") if key in found}
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as e:  # TypeError: a bare .npy
-        raise DataError(path, f"not a readable .npz: {e}", "save it again, without object arrays") from e
-    points_NS2 = arrays.pop("keypoints", None)
-    if points_NS2 is None:
-        raise DataError(path, "no array `keypoints` there", "save it as np.savez(path, keypoints=...)")
-    if points_NS2.ndim != 3 or points_NS2.shape[2] != 2 or points_NS2.dtype.kind not in "iuf":
-        problem = f"keypoints are {points_NS2.dtype} {points_NS2.shape}, expected numbers (N, J, 2)"
-        raise DataError(path, problem, "give x and y of every joint")
-    names = [str(name) for name in arrays.pop("joints", range(points_NS2.shape[1]))]
-    if len(names) != points_NS2.shape[1]:
-        raise DataError(path, f"{len(names)} names for {points_NS2.shape[1]} joints", "give one name a joint")
-    return names, points_NS2.astype(np.float64), arrays
-
-
-def _read_columns(path: Path) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]:
-    text = {"group": pa.string(), "label": pa.string()}
-    try:
-        if path.suffix == ".csv":
-            options = pa.csv.ConvertOptions(column_types=text, null_values=["", "nan", "NaN", "NA"])
-            in_order = pa.csv.ReadOptions(use_threads=False)  # so that errors can name the row
-            table = pa.csv.read_csv(path, in_order, convert_options=options)
-        else:
-            table = pa.parquet.read_table(path)
-    except (pa.ArrowException, OSError) as e:
-        raise DataError(
-            path,
-            f"not a readable table: {' '.join(str(e).split())}",
-            "see that every line has as many cells as the header",
-        ) from e
-    columns = table.column_names
-    names = [c.removesuffix("_x") for c in columns if c.endswith("_x") and f"{c.removesuffix('_x')}_y" in columns]
-    if not names or len(set(columns)) != len(columns):
-        problem = f"no columns JOINT_x, JOINT_y among {columns[:4]}" if not names else "two columns have one name"
-        raise DataError(path, problem, "name the columns like left_wrist_x, left_wrist_y")
-    numbers = [_numbers(table[f"{name}_{axis}"], f"{path}, column {name}_{axis}") for name in names for axis in "xy"]
-    points_NS2 = np.stack(numbers, 1).reshape(table.num_rows, len(names), 2)
-    return names, points_NS2, {c: np.array(table[c].cast(pa.string()).fill_null("")) for c in text if c in columns}
-
-
-def _numbers(column: pa.ChunkedArray, where: str) -> np.ndarray:
-    """A column as float64, empty cells as NaN."""
-    try:
-        return column.cast(pa.float64()).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as e:
-        raise DataError(where, f"not a number: {e}", "write plain numbers, and nothing where there is none") from e
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
