@@ -12,7 +12,7 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import crop
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68, SKELETONS, Skeleton, get_skeleton
-from flexpose_ray.sources.checks import KNEES, OUTSIDE, check
+from flexpose_ray.sources.checks import FEWEST, KNEES, OUTSIDE, check
 from flexpose_ray.sources.joint_map import JointMap, form_joints
 from flexpose_ray.sources.known import known_map
 from flexpose_ray.sources.options import Options
@@ -76,7 +76,7 @@ def to_pose_set(
         why = ", ".join(f"{count} {reason}" for reason, count in counts.dropped.items()) or "it is empty"
         raise DataError(source, f"no usable pose there: {why}", "give a set with complete poses")
     poses = _joined(source, kept)
-    seen = {what: yes / of for what, (yes, of) in counts.seen.items() if of}
+    seen = {what: yes / of for what, (yes, of) in counts.seen.items() if of >= (FEWEST if what == KNEES else 1)}
     if options.swap_sides and KNEES in seen:
         seen[KNEES] = 1 - seen[KNEES]
     checks, warnings = check(poses, seen)

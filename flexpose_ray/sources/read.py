@@ -73,7 +73,9 @@ def read_source(
         cameras = parse_cameras({k: v for k, v in read.own.items() if k in CAMERA_OPTIONS}, source)
     reader_options = {name: value for name, value in read.own.items() if name in entry.options}
     parts = _parts(entry, path, kind, read_files, read.max_bad, reader_options)
-    return to_pose_set(str(path), film(parts, cameras, joint_map) if cameras else parts, joint_map, read)
+    if cameras is not None:
+        return to_pose_set(str(path), film(parts, cameras, joint_map), None, read)
+    return to_pose_set(str(path), parts, joint_map, read)
 
 
 def _parts(

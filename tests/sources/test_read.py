@@ -12,7 +12,7 @@ from flexpose_ray.sources.read import KINDS, read_source
 @pytest.fixture
 def npz(tmp_path):
     path = tmp_path / "p.npz"
-    np.savez(path, keypoints=np.random.default_rng(0).random((4, 15, 2)))
+    np.savez(path, keypoints=100 * np.random.default_rng(0).random((4, 15, 2)))
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.sources.text import read_text
 
 AXES = "XYZ"
+COMMENT = re.compile(r"(#|//).*")
+KEYWORD = re.compile(r"\s*(root|joint|end\s*:?\s*site|offset|channels|[{}])(?![a-z])", re.IGNORECASE)
+FRAMES = re.compile(r"frames\s*:?\s*(\d{1,9}(?:\.0*)?)", re.IGNORECASE)
+FRAME_TIME = re.compile(r"frame\s*time\s*:?", re.IGNORECASE)
+ONE_MORE = 1  # frames that some programs count too many
 CHANNELS = [f"{axis}{what}" for what in ("position", "rotation") for axis in AXES]
 
 
@@ -46,12 +52,18 @@ def read_bvh(path: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
         DataError: a damaged or truncated file, a broken hierarchy, a wrong number of channels or values, or NaN.
     """
     lines = read_text(path).splitlines()
-    start = next((i for i, line in enumerate(lines) if line.strip() == "MOTION"), None)
-    if start is None or not lines[0].strip().startswith("HIERARCHY"):
+    first = next((i for i, line in enumerate(lines) if _words(line)), 0)
+    start = next((i for i, line in enumerate(lines) if _words(line)[:1] == ["motion"]), None)
+    if start is None or _words(lines[first])[:1] != ["hierarchy"]:
         raise DataError(path, "no HIERARCHY and MOTION there", "give a whole BVH file")
-    joints = _hierarchy(path, lines[:start])
-    values_FC = _motion(path, lines, start + 1, sum(len(joint.channels) for joint in joints))
-    return [joint.name for joint in joints], forward_kinematics(joints, values_FC), ()
+    joints = _hierarchy(path, lines, first, start)
+    values_FC, notes = _motion(path, lines, start + 1, sum(len(joint.channels) for joint in joints))
+    return [joint.name for joint in joints], forward_kinematics(joints, values_FC), notes
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line in small letters, without a comment."""
+    return COMMENT.sub("", line).lower().split()
 
 
 def forward_kinematics(joints: list[Joint], values_FC: np.ndarray) -> np.ndarray:
@@ -87,29 +99,34 @@ def _rotation(axis: int, angle_F: np.ndarray) -> np.ndarray:
     return rotation_F33
 
 
-def _hierarchy(path: Path, lines: list[str]) -> list[Joint]:
+def _hierarchy(path: Path, lines: list[str], first: int, end: int) -> list[Joint]:
     """The joints in the order of the file, which is that of the channels; a parent comes before its children."""
-    joints, open_joints = [], []
-    for number, line in enumerate(lines[1:], 2):
+    joints: list[Joint] = []
+    open_joints: list[int] = []
+    for number, line in enumerate(lines[first:end], first + 1):
         where = f"{path}, line {number}"
-        for part in line.replace("{", "\n{\n").replace("}", "\n}\n").split("\n"):
-            keyword, rest = [*part.split(None, 1), "", ""][:2]
-            if not keyword:
+        text = COMMENT.sub("", line)
+        text = re.sub(r"^\s*hierarchy", "", text, flags=re.IGNORECASE) if number == first + 1 else text
+        for part in re.sub(r"([{}])", r"\n\1\n", text).split("\n"):
+            found = KEYWORD.match(part)
+            if not part.strip():
                 continue
-            if keyword in ("ROOT", "JOINT", "End"):
-                if not (open_joints if keyword != "ROOT" else not joints):
-                    raise DataError(where, f"{keyword} in a place where it cannot be", "give a file with one hierarchy")
+            keyword, rest = (found[1].lower(), part[found.end() :]) if found else (part.strip(), "")
+            if keyword in ("root", "joint") or keyword.startswith("end"):
+                if not (open_joints if keyword != "root" else not joints):
+                    raise DataError(where, f"{found[1]} in a place where it cannot be", "give one hierarchy")
                 parent = open_joints[-1] if open_joints else -1
-                joints.append(Joint(rest.strip() if keyword != "End" else f"{joints[parent].name}_end", parent))
+                is_end = keyword.startswith("end")
+                joints.append(Joint(f"{joints[parent].name}_end" if is_end else rest.strip(" :\t"), parent))
             elif keyword == "{" and joints and len(joints) - 1 not in open_joints:
                 open_joints.append(len(joints) - 1)
             elif keyword == "}" and open_joints:
                 closed = joints[open_joints.pop()]
                 if closed.offset_3 is None:
                     raise DataError(where, f"{closed.name} has no OFFSET", "give a whole BVH file")
-            elif keyword == "OFFSET" and open_joints:
+            elif keyword == "offset" and open_joints:
                 joints[open_joints[-1]].offset_3 = _offset(where, rest)
-            elif keyword == "CHANNELS" and open_joints:
+            elif keyword == "channels" and open_joints:
                 joints[open_joints[-1]].channels = _channels(where, rest)
             else:
                 raise DataError(where, f"cannot use {part.strip()[:60]!r} there", "give a whole BVH file")
@@ -133,24 +150,34 @@ def _channels(where: str, text: str) -> tuple[str, ...]:
     count, *names = text.split() or [""]
     if count != str(len(names)):
         raise DataError(where, f"CHANNELS {count} with {len(names)} names", "correct the line")
-    if unknown := [name for name in names if name not in CHANNELS]:
+    known = {name.lower(): name for name in CHANNELS}
+    if unknown := [name for name in names if name.lower() not in known]:
         raise DataError(where, f"unknown channel {unknown[0]!r}", f"the channels are {', '.join(CHANNELS)}")
-    return tuple(names)
+    return tuple(known[name.lower()] for name in names)
 
 
-def _motion(path: Path, lines: list[str], start: int, channels: int) -> np.ndarray:
-    """The channels' values (F, C); ``start`` is the line after MOTION, counted from 0."""
-    at = [i for i in range(start, len(lines)) if lines[i].strip()]
-    count = lines[at[0]].strip().removeprefix("Frames:").strip() if at else ""
-    if len(at) < 2 or not count.isdecimal() or not lines[at[1]].strip().startswith("Frame Time:"):
+def _motion(path: Path, lines: list[str], start: int, channels: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The channels' values (F, C), and a note where the header counts other frames; ``start`` is the line after MOTION,
+    counted from 0."""
+    at = [i for i in range(start, len(lines)) if _words(lines[i])]
+    header = FRAMES.fullmatch(COMMENT.sub("", lines[at[0]]).strip()) if at else None
+    if header is None or len(at) < 2 or not FRAME_TIME.match(lines[at[1]].strip()):
         raise DataError(f"{path}, line {start + 1}", "no Frames: and Frame Time: after MOTION", "give a whole BVH file")
-    rows = [lines[i].split() for i in at[2:]]
+    count = int(float(header[1]))
+    rows = [COMMENT.sub("", lines[i]).split() for i in at[2:]]
+    if rows and any("," in value for value in rows[0]):
+        rows = [[value.replace(",", ".") for value in row] for row in rows]
     for i, row in zip(at[2:], rows, strict=True):
         if len(row) != channels:
             problem = f"found {len(row)} values, expected {channels}, one a channel"
             raise DataError(f"{path}, line {i + 1}", problem, "give a whole BVH file")
-    if len(rows) != int(count) or not rows:
+    if not rows:
+        raise DataError(path, f"no frame there, its header counts {count}", "give a whole BVH file")
+    notes = ()
+    if len(rows) < count - ONE_MORE or len(rows) > count:
         raise DataError(path, f"found {len(rows)} frames, expected the {count} of its header", "give a whole BVH file")
+    if len(rows) != count:
+        notes = (f"{path.name}: found {len(rows)} frames where the header counts {count}",)
     try:
         values_FC = np.array(rows, np.float64)
     except ValueError as e:
@@ -159,4 +186,4 @@ def _motion(path: Path, lines: list[str], start: int, channels: int) -> np.ndarr
         frame = int((~np.isfinite(values_FC)).any(1).argmax())
         problem = "a value is NaN or infinite, expected a number"
         raise DataError(f"{path}, line {at[2 + frame] + 1}", problem, "correct or delete this frame")
-    return values_FC
+    return values_FC, notes

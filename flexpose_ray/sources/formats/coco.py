@@ -54,12 +54,13 @@ def read_coco(file: Path, category: str = "") -> Iterator[RawPoses]:
     wanted = _wanted(file, categories, category)
     passed, bad, groups = Counter(), [], {}
     seen: set[object] = set()
+    only = next(iter(categories)) if len(categories) == 1 else None
     for i, annotation in enumerate(annotations):
         if not isinstance(annotation, dict):
             bad.append((f"annotation at {i}", f"{type(annotation).__name__}, expected an object"))
             continue
         row = f"annotation {annotation.get('id', i)}"[:60]
-        kind = annotation.get("category_id")
+        kind = _plain_id(annotation.get("category_id", only))
         if wanted is not None and kind not in wanted:
             passed[f"of category {_name(categories.get(kind), kind)}"] += 1
         elif annotation.get("iscrowd") in (1, True):
@@ -174,9 +175,12 @@ def _points(annotation: dict, joints: int | None) -> np.ndarray:
 
 def _numbers(values: list) -> np.ndarray:
     try:
-        return np.array([float(v) if type(v) in (int, float) else number(v) for v in values], np.float64)
+        found = np.array([float(v) if type(v) in (int, float) else number(v) for v in values], np.float64)
     except (ValueError, OverflowError) as e:
         raise ValueError(f"a keypoint is not a number: {str(e)[:80]}") from e
+    if np.isinf(found).any():
+        raise ValueError("a keypoint is infinite, or a number of very many digits")
+    return found
 
 
 def _names(category: dict | None, joints: int) -> tuple[list[str], JointMap | None]:

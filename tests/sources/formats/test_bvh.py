@@ -1,7 +1,10 @@
+import contextlib
 import gzip
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from flexpose_ray.errors import DataError
 from flexpose_ray.sources.formats.bvh import read_bvh
@@ -84,8 +87,9 @@ def test_braces_and_tabs_may_stand_anywhere_and_gzip_is_read_by_content(tmp_path
         (HIERARCHY.replace("OFFSET", "OFSET") + motion(REST), "line 4: cannot use 'OFSET 7 7 7'"),
         (HIERARCHY + motion(REST, BENT[:-2]), "line 25: found 14 values, expected 15"),
         (HIERARCHY + motion(REST + " 0"), "line 24: found 16 values, expected 15"),
-        (HIERARCHY + motion(REST, count=2), "found 1 frames, expected the 2 of its header"),
-        (HIERARCHY + motion(), "found 0 frames, expected the 0"),
+        (HIERARCHY + motion(REST, count=3), "found 1 frames, expected the 3 of its header"),
+        (HIERARCHY + motion(REST, BENT, count=1), "found 2 frames, expected the 1 of its header"),
+        (HIERARCHY + motion(), "no frame there, its header counts 0"),
         (HIERARCHY + motion(REST, REST.replace("5", "nan")), "line 25: a value is NaN or infinite"),
         (HIERARCHY + motion(REST.replace("5", "five")), "is no number.*five"),
         (HIERARCHY + "MOTION\n" + REST, "line 22: no Frames: and Frame Time:"),
@@ -95,6 +99,60 @@ def test_braces_and_tabs_may_stand_anywhere_and_gzip_is_read_by_content(tmp_path
 def test_a_broken_file_is_named_with_its_line(tmp_path, text, told):
     with pytest.raises(DataError, match=rf"clip\.bvh.*{told}"):
         read_bvh(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("HIERARCHY", "\n\nhierarchy"),
+        ("HIERARCHY\n", "HIERARCHY "),
+        ("MOTION", "Motion "),
+        ("OFFSET", "Offset"),
+        ("CHANNELS", "Channels"),
+        ("Zrotation", "zRotation"),
+        ("JOINT", "joint"),
+        ("End Site", "End site"),
+        ("End Site", "ENDSITE"),
+        ("End Site", "End Site:"),
+        ("Frames: 2", "Frames:2"),
+        ("Frames: 2", "Frames : 2.0"),
+        ("Frames: 2", "  FRAMES  2 "),
+        ("Frame Time: 0.1", "frame time:0.1"),
+        ("Frame Time: 0.1", "FrameTime: 0.1"),
+        ("OFFSET 0 10 0", "OFFSET 0 10 0  # up"),
+        ("  0 0 5", "  0,0 0,0 5,0"),
+        ("\n", "\r\n"),
+        ("\n", "\r"),
+        ("{", "\n{\n"),
+        ("\n  {", " {"),
+    ],
+)
+def test_spellings_of_other_programs_are_read(tmp_path, old, new):
+    text = HIERARCHY + motion(REST, BENT)
+    names, world_FS3, _ = read_bvh(write(tmp_path, text))
+    other = text.replace(old, new)
+    assert other != text
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "other.BVH").write_bytes(other.encode(encoding))
+        other_names, other_FS3, notes = read_bvh(tmp_path / "other.BVH")
+        assert other_names == names and notes == ()
+        np.testing.assert_array_equal(other_FS3, world_FS3)
+
+
+def test_one_frame_too_many_in_the_header_is_said(tmp_path):
+    _, world_FS3, notes = read_bvh(write(tmp_path, HIERARCHY + motion(REST, BENT, count=3)))
+    assert len(world_FS3) == 2 and notes == ("clip.bvh: found 2 frames where the header counts 3",)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 600), st.binary(max_size=5)), max_size=4), end=st.integers(0, 700))
+def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, changes, end):
+    content = bytearray((HIERARCHY + motion(REST, BENT)).encode())
+    for place, new in changes:
+        content[place : place + len(new)] = new
+    (tmp_path / "clip.bvh").write_bytes(bytes(content[:end]))
+    with contextlib.suppress(DataError):
+        read_bvh(tmp_path / "clip.bvh")
 
 
 def test_a_truncated_gzip_is_refused(tmp_path):

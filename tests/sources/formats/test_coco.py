@@ -1,15 +1,21 @@
+import contextlib
 import gzip
 import json
 import time
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from flexpose_ray.errors import DataError
+from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68
 from flexpose_ray.sources.form import to_pose_set
-from flexpose_ray.sources.formats.coco import JOINTS, read_coco
+from flexpose_ray.sources.formats.coco import JOINTS, PARTS, read_coco
+from tests.sources.reading import read as read_kind
+
+KEYS = ("id", "image_id", "category_id", "keypoints", "iscrowd", "annotations", "categories", "images", "name")
 
 
 def read(path, joint_map=None):
@@ -124,15 +130,24 @@ def test_broken_json_is_named_with_line_and_column(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b'{"annotations": []}')[:-9], b'{"annotations": "\xff"}'])
-def test_a_damaged_file_is_refused(tmp_path, content):
+def test_a_damaged_archive_is_refused_and_other_text_does_no_harm(tmp_path):
     path = tmp_path / "damaged.json.gz"
-    path.write_bytes(content)
+    path.write_bytes(gzip.compress(b'{"annotations": []}')[:-9])
     with pytest.raises(DataError, match=r"damaged\.json\.gz: damaged file"):
         read(path)
+    path.write_bytes(
+        json.dumps({"annotations": [person()], "info": "Z\u00fcrich"}, ensure_ascii=False).encode("latin-1")
+    )
+    assert len(read(path)[0]) == 1
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"annotations": {"a": 1}}'])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_json_of_other_encodings_is_read(tmp_path, encoding):
+    (tmp_path / "p.json").write_bytes(json.dumps({"annotations": [person()]}).encode(encoding))
+    assert len(read(tmp_path / "p.json")[0]) == 1
+
+
+@pytest.mark.parametrize("content", ["3", "{}", '{"annotations": "a"}'])
 def test_json_of_another_kind_is_refused(tmp_path, content):
     path = tmp_path / "other.json"
     path.write_text(content)
@@ -140,9 +155,10 @@ def test_json_of_another_kind_is_refused(tmp_path, content):
         read(path)
 
 
-@pytest.mark.parametrize("annotations", [[], [{"id": 1, "bbox": [0, 0, 1, 1]}]])
+@pytest.mark.parametrize("annotations", [[], [{"id": 1, "bbox": [0, 0, 1, 1]}], [person(iscrowd=1)]])
 def test_a_file_without_keypoints_is_refused(write, annotations):
-    with pytest.raises(DataError, match=f"none of {len(annotations)} annotations has keypoints"):
+    why = {0: "it is empty", 1: "1 without keypoints|1 crowds"}[len(annotations)]
+    with pytest.raises(DataError, match=rf"none of {len(annotations)} annotations can be used: ({why})"):
         read(write(annotations))
 
 
@@ -151,23 +167,149 @@ def test_a_wrong_number_of_keypoints_names_the_annotation(write):
         read(write([person(), person(7, keypoints=[1] * 48)]))
 
 
-@pytest.mark.parametrize("value", ["12", None, [1]])
+@pytest.mark.parametrize(
+    "value",
+    ["far", [1], {}, int("9" * 400), "9" * 5000, float("inf")],
+    ids=["text", "list", "dict", "400", "5000", "inf"],
+)
 def test_a_keypoint_that_is_no_number_names_the_annotation(write, value):
-    with pytest.raises(DataError, match="annotation 3: a keypoint is not a number"):
+    with pytest.raises(DataError, match=r"annotation 3: (a keypoint is (not a number|infinite)|joints of other than)"):
         read(write([person(3, keypoints=[value] * 51)]))
 
 
-def test_nan_names_annotation_and_joint(write):
+def test_numbers_may_be_text_and_visibility_yes_or_no(write):
+    given = person(0)
+    told = given | {"keypoints": [bool(v) if i % 3 == 2 else str(v) for i, v in enumerate(given["keypoints"])]}
+    np.testing.assert_array_equal(read(write([told]))[0].keypoints_NJ2, read(write([given]))[0].keypoints_NJ2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), None, "", " "])
+def test_a_joint_without_a_number_is_a_gap(write, value):
     given = person(4)
-    given["keypoints"][3 * JOINTS.index("left_elbow")] = float("nan")
-    with pytest.raises(DataError, match="annotation 4: left_elbow is NaN, infinite or empty"):
-        read(write([person(), given]))
+    given["keypoints"][3 * JOINTS.index("left_elbow")] = value
+    assert read(write([person(), given]))[1].dropped == {"joints missing": 1}
+
+
+@pytest.mark.parametrize("mark", [0, -1])
+def test_a_mark_for_none_is_a_gap_whatever_its_visibility(write, mark):
+    given = person(4)
+    at = 3 * JOINTS.index("left_elbow")
+    given["keypoints"][at : at + 2] = [mark, mark]
+    assert read(write([person(), given]))[1].dropped == {"joints missing": 1}
+
+
+def test_a_third_number_may_be_a_confidence(write):
+    sure, unsure = person(1), person(2)
+    sure["keypoints"][2::3], unsure["keypoints"][2::3] = [0.9] * 17, [0.9] * 16 + [0.02]
+    assert read(write([sure, unsure]))[1].dropped == {"joints missing": 1}
+    assert len(read_kind("coco", write([sure, unsure]), min_confidence="0.01")[0]) == 2
+
+
+def test_names_come_from_each_annotations_own_category(tmp_path):
+    order = np.random.default_rng(1).permutation(17)
+    given = person(1)
+    shuffled = np.reshape(given["keypoints"], (17, 3))[order].ravel().tolist()
+    kinds = [
+        {"id": 1, "name": "dog", "keypoints": ["nose", "tail"]},
+        {"id": 2, "name": "person", "keypoints": JOINTS},
+        {"id": 3, "name": "actor", "keypoints": [JOINTS[i] for i in order]},
+    ]
+    found = [{"id": 9, "category_id": 1, "keypoints": [5, 5, 2, 9, 9, 2]}, given | {"category_id": 2}]
+    found += [given | {"category_id": 3, "keypoints": shuffled, "id": 2, "image_id": 7}]
+    (tmp_path / "p.json").write_text(json.dumps({"annotations": found, "categories": kinds}))
+    poses, report = read(tmp_path / "p.json")
+    np.testing.assert_array_equal(*poses.keypoints_NJ2)
+    assert report.dropped == {"of joints that are not known": 1} and report.read == 3
+    _, report = read_kind("coco", tmp_path / "p.json", category="actor")
+    assert report.dropped == {"of category dog": 1, "of category person": 1} and report.kept == 1
+    assert read_kind("coco", tmp_path / "p.json", category="2")[1].kept == 1
+    with pytest.raises(ConfigError, match=r"no category 'cat' there .*dog, person, actor"):
+        read_kind("coco", tmp_path / "p.json", category="cat")
+
+
+def test_crowds_empty_annotations_and_repetitions_are_counted(write):
+    other = person(5)
+    found = [
+        person(1),
+        person(1, id=2),
+        person(3, iscrowd=1),
+        {"id": 4, "keypoints": []},
+        other,
+        person(6, keypoints=[0] * 51),
+    ]
+    _, report = read(write([*found, person(6, id=7, keypoints=[0] * 51)]))
+    assert report.dropped == {"repeated": 1, "crowds": 1, "without keypoints": 1, "joints missing": 2}
+    assert (report.read, report.kept) == (7, 2)
+
+
+def test_few_broken_annotations_are_counted_and_named(write):
+    _, report = read(write([*(person(i) for i in range(199)), person(200, keypoints=[1, 2])]))
+    assert report.dropped == {"unreadable": 1} and report.notes[0].startswith(
+        "annotation 200: found 2 keypoint numbers"
+    )
+
+
+def test_results_of_estimators_are_read(tmp_path):
+    """AlphaPose and detectron2 write a list, mmpose frames of instances."""
+    given = person(1)
+    pairs = np.reshape(given["keypoints"], (17, 3))[:, :2].tolist()
+    scored = [value for x, y in pairs for value in (x, y, 0.9)]
+    alpha = [{"image_id": "12.jpg", "category_id": 1, "keypoints": scored, "score": 2.5}]
+    instance = {"keypoints": pairs, "keypoint_scores": [1.02] * 17}
+    frames = {"meta_info": {}, "instance_info": [{"frame_id": 3, "instances": [instance]}]}
+    (tmp_path / "p.json").write_text(json.dumps({"annotations": [given]}))
+    straight, _ = read(tmp_path / "p.json")
+    for content, group in ((alpha, "12.jpg"), (frames, "3"), ({"annotations": {"1": given}}, "101")):
+        (tmp_path / "p.json").write_text(json.dumps(content))
+        poses, _ = read(tmp_path / "p.json")
+        np.testing.assert_array_equal(poses.keypoints_NJ2, straight.keypoints_NJ2)
+        assert list(poses.group_N) == [group]
+
+
+def test_crowdpose_is_read_by_its_names(write):
+    names = [f"{side}_{part}" for part in PARTS[2:] for side in ("left", "right")] + ["head", "neck"]
+    pixels_S2 = np.random.default_rng(0).integers(1, 300, (14, 2))
+    poses, _ = read(write([person(keypoints=np.column_stack([pixels_S2, np.full(14, 2)]).ravel().tolist())], names))
+    at = dict(zip(names, pixels_S2.astype(float), strict=True))
+    at["pelvis"] = (at["left_hip"] + at["right_hip"]) / 2
+    found_J2 = uncrop(poses.keypoints_NJ2, poses.crop_N3)[0]
+    np.testing.assert_allclose(found_J2, [at[joint] for joint in BODY_15.joints], atol=1e-3)
+
+
+@pytest.mark.parametrize(("count", "skeleton"), [(68, "face_68"), (98, "face_68"), (133, "body_15"), (26, "body_15")])
+def test_joints_without_names_are_told_by_their_number(tmp_path, count, skeleton):
+    points_S2 = np.random.default_rng(0).integers(1, 300, (count, 2))
+    keypoints = np.column_stack([points_S2, np.full(count, 2)]).ravel().tolist()
+    for categories in ([], [{"id": 1, "keypoints": []}]):
+        content = {"annotations": [{"id": 1, "category_id": 1, "keypoints": keypoints}], "categories": categories}
+        (tmp_path / "p.json").write_text(json.dumps(content))
+        poses, _ = read(tmp_path / "p.json")
+        assert poses.skeleton_name == skeleton
+        np.testing.assert_allclose(uncrop(poses.keypoints_NJ2, poses.crop_N3)[0, 0], points_S2[0], atol=1e-3)
 
 
 def test_a_file_without_the_needed_joints_says_which(write):
     names = ["tail" if name == "nose" else name for name in JOINTS]
-    with pytest.raises(DataError, match=r"no joint 'nose' there, found tail, left_eye.*--mapping"):
+    with pytest.raises(DataError, match=r"found 17 joints \(tail, left_eye.*--mapping"):
         read(write([person()], names))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(json_value=st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just(int("9" * 400)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=12,
+))  # fmt: skip
+def test_json_of_any_shape_is_read_or_refused_in_one_line(tmp_path, json_value):
+    good = person(1)
+    contents = [json_value, {"annotations": json_value}]
+    contents += [{"annotations": [json_value, good | {"image_id": json_value, "id": json_value}]}]
+    changed = {"annotations": [good | {"keypoints": json_value}]}
+    contents += [changed | {"categories": json_value, "images": json_value}]
+    for content in contents:
+        (tmp_path / "p.json").write_text(json.dumps(content))
+        with contextlib.suppress(DataError):
+            read(tmp_path / "p.json")
 
 
 def test_a_file_without_a_complete_person_is_refused(write):

@@ -3,9 +3,10 @@ import pytest
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.sources.cameras import Cameras, body_length
-from flexpose_ray.sources.film import BANDAI, CMU
+from flexpose_ray.sources.cameras import TURNS, Cameras, body_length
+from flexpose_ray.sources.checks import KNEES, UPRIGHT
 from flexpose_ray.sources.formats.motion import CMU_38
+from flexpose_ray.sources.known import known_map
 from flexpose_ray.sources.read import read_source
 
 AT = {joint: i for i, joint in enumerate(BODY_15.joints)}
@@ -87,9 +88,72 @@ def test_the_unit_of_length_does_not_matter(npz, tmp_path):
     np.testing.assert_allclose(*sets, atol=1e-5)
 
 
-@pytest.mark.parametrize("known", [BANDAI, CMU])
-def test_known_joints_in_any_order_need_no_mapping(tmp_path, known):
-    own = [known[joint][0] for joint in BODY_15.joints]
+def turned(body_FJ3, up):
+    """The same people in axes whose ``up`` points up; turned, not mirrored."""
+    columns, signs = TURNS[up]
+    turned_FJ3 = np.empty_like(body_FJ3)
+    turned_FJ3[..., columns] = body_FJ3 * signs
+    return turned_FJ3
+
+
+@pytest.mark.parametrize("up", TURNS)
+def test_any_axis_may_be_up_and_sides_stay(tmp_path, up):
+    assert np.linalg.det(turned(np.eye(3), up)) == pytest.approx(1), "a mirror"
+    joints = np.array(BODY_15.joints)
+    np.savez(tmp_path / "y.npz", **{"walk/a": person(), "joints": joints})
+    np.savez(tmp_path / "other.npz", **{"walk/a": turned(person(), up), "joints": joints})
+    expected, _ = read_source(f"motion:{tmp_path}/y.npz?cameras=fixed")
+    poses, report = read_source(f"motion:{tmp_path}/other.npz?cameras=fixed&up={up}")
+    np.testing.assert_allclose(poses.keypoints_NJ2, expected.keypoints_NJ2, atol=1e-6)
+    assert report.checks[UPRIGHT] == 1 and report.warnings == ()
+    if up != "y":
+        _, report = read_source(f"motion:{tmp_path}/other.npz?cameras=fixed")
+        assert report.checks[UPRIGHT] == 0 and f"up={up} mends it" in report.warnings[0]
+
+
+def test_knees_that_bend_backwards_tell_of_exchanged_sides(tmp_path):
+    walking_FJ3 = person(8)
+    walking_FJ3[:, [AT["left_knee"], AT["right_knee"]], 2] += 0.1  # people face +z
+    np.savez(tmp_path / "a.npz", **{"walk/a": walking_FJ3, "joints": np.array(BODY_15.joints)})
+    assert read_source(f"motion:{tmp_path}/a.npz?cameras=fixed")[1].checks[KNEES] == 1
+    _, report = read_source(f"motion:{tmp_path}/a.npz?cameras=fixed&swap_sides=yes")
+    assert report.checks[KNEES] == 0 and "swap_sides=no mends it" in report.warnings[0]
+
+
+LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+PROGRAMS = {
+    "mixamo": ("mixamorig:Head mixamorig:Neck mixamorig:Hips", "mixamorig:{S}{}", "Arm ForeArm Hand UpLeg Leg Foot"),
+    "lafan": ("Head Neck Hips", "{S}{}", "Arm ForeArm Hand UpLeg Leg Foot"),
+    "rokoko": ("Head Neck Hips", "{S}{}", "Arm ForeArm Hand Thigh Shin Foot"),
+    "unity": ("Head Neck Hips", "{S}{}", "UpperArm LowerArm Hand UpperLeg LowerLeg Foot"),
+    "bandai": ("Head Neck Hips", "{}_{L}", "UpperArm LowerArm Hand UpperLeg LowerLeg Foot"),
+    "unreal": ("head neck_01 pelvis", "{}_{l}", "upperarm lowerarm hand thigh calf foot"),
+    "biped": ("Bip01_Head Bip01_Neck Bip01_Pelvis", "Bip01_{L}_{}", "UpperArm Forearm Hand Thigh Calf Foot"),
+    "cmu": ("Head lowerneck Hips", "{S}{}", "Shoulder Elbow Wrist Hip Knee Ankle"),
+    "smpl": ("Head Neck Pelvis", "{L}_{}", "Shoulder Elbow Wrist Hip Knee Ankle"),
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_names_of_programs_need_no_mapping_in_any_order(tmp_path, program):
+    middle, form, limbs = PROGRAMS[program]
+    names = dict(zip(("head", "neck", "pelvis"), middle.split(), strict=True))
+    for joint in BODY_15.joints[3:]:
+        side, limb = joint.split("_")
+        word = limbs.split()[LIMBS.index(limb)]
+        names[joint] = form.format(word, S=side.title(), L=side[0].upper(), l=side[0])
+    others = [name for name in ("LeftShoulder", "Spine", "Head_top") if name not in names.values()]
+    own = [names[joint] for joint in BODY_15.joints]
+    (tmp_path / "known.bvh").write_text(bvh(own))
+    (tmp_path / "ours.bvh").write_text(bvh(BODY_15.joints))
+    poses, ours = (read_source(f"bvh:{tmp_path}/{name}.bvh?cameras=fixed")[0] for name in ("known", "ours"))
+    np.testing.assert_array_equal(poses.keypoints_NJ2, ours.keypoints_NJ2)
+    joint_map = known_map([*others, *own[::-1]])
+    assert joint_map == {joint: (names[joint],) for joint in BODY_15.joints}
+
+
+def test_a_file_alone_is_named_by_itself(tmp_path):
+    own = list(BODY_15.joints)
     (tmp_path / "known.bvh").write_text(bvh(own))
     (tmp_path / "ours.bvh").write_text(bvh(BODY_15.joints))
     poses, ours = (read_source(f"bvh:{tmp_path}/{name}.bvh?cameras=fixed")[0] for name in ("known", "ours"))
@@ -107,7 +171,7 @@ def test_a_mapping_serves_other_joints(tmp_path):
     poses, _ = read_source(f"bvh:{tmp_path}/own.bvh?cameras=fixed", tmp_path / "map.yaml")
     ours, _ = read_source(f"bvh:{tmp_path}/ours.bvh?cameras=fixed")
     np.testing.assert_array_equal(poses.keypoints_NJ2, ours.keypoints_NJ2)
-    with pytest.raises(DataError, match=r"ours\.bvh: no joint 'bone 0' there"):
+    with pytest.raises(DataError, match=r"ours\.bvh: no joint 'bone 0' there for head"):
         read_source(f"bvh:{tmp_path}/ours.bvh?cameras=fixed", tmp_path / "map.yaml")
 
 
@@ -128,10 +192,13 @@ def test_a_folder_is_read_through_and_names_of_bandai_namco_tell_the_action(tmp_
         ("?seed=1", "no cameras"),
         ("?cameras=orbit", "unknown cameras 'orbit'"),
         ("?cameras=fixed&seed=1", "seed is no option of fixed cameras"),
-        ("?cameras=random&yaw=1", "yaw is no option of random cameras"),
+        ("?cameras=random&yaw=1", "unknown option 'yaw'"),
         ("?cameras=random&views=0", "views is '0', expected a whole number"),
         ("?cameras=random&seed=-1", "seed is '-1'"),
         ("?cameras=fixed&every=", "every is ''"),
+        ("?cameras=fixed&every=9999999999", "every is '9999999999'"),
+        ("?cameras=fixed&up=w", "up is 'w', expected an axis"),
+        ("?cameras=fixed&cameras=random", "cameras stands there twice"),
     ],
 )
 def test_bad_options_are_named(npz, query, told):
@@ -147,7 +214,7 @@ def test_bad_options_are_named(npz, query, told):
         ({"a/b": np.zeros((2, 15, 3))}, r"expected numbers \(frames, 38, 3\) .*`joints`"),
         ({"a/b": np.full((2, 38, 3), np.nan)}, "a/b frame 1: NaN or infinite"),
         ({"a/b": np.zeros((2, 38, 3))}, "a/b frame 1: all joints are in one point"),
-        ({"a/b": np.zeros((0, 38, 3))}, "no frame there"),
+        ({"a/b": np.zeros((0, 38, 3))}, "no usable pose there: it is empty"),
         ({"a/b": np.zeros((1, 3, 3)), "joints": np.array(["x", "y", "z"])}, "joints that are not known: x, y, z"),
     ],
 )
