@@ -41,14 +41,12 @@ def inputs(tmp_path_factory, tiny_generator: str) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     rng = np.random.default_rng(0)
     poses_NJ2 = rng.random((60, 15, 2)) * 100
-    with_nan_NJ2 = poses_NJ2.copy()
-    with_nan_NJ2[3, 4, 0] = np.nan
     tables = {
         "good": poses_NJ2,
         "two": poses_NJ2[:2],
         "one": poses_NJ2[:1],
         "empty": poses_NJ2[:0],
-        "nan": with_nan_NJ2,
+        "gaps": np.where(np.arange(15)[:, None] == 4, np.nan, poses_NJ2),
         "thirteen": poses_NJ2[:, :13],
         "faces": rng.random((60, 68, 2)) * 100,
     }
@@ -143,12 +141,12 @@ PIPELINE = "pipeline quickstart --set generator=in/generator --set target.poses=
         (f"{PREPARE} coco:/proc/self/mem", ["Input/output error"]),
         (f"{PREPARE} coco:in", ["is a folder, expected a file"]),
         (f"{PREPARE} table:in/thirteen.npz", ["found 13 joints", "15 of body_15", "--mapping"]),
-        (f"{PREPARE} table:in/nan.npz", ["in/nan.npz, row 3: left_elbow is NaN"]),
+        (f"{PREPARE} table:in/gaps.npz", ["in/gaps.npz: no usable pose there: 60 joints missing"]),
         (f"{PREPARE} table:in/empty.npz", ["no usable pose there: it is empty"]),
-        (f"{PREPARE} nothing:in/good.npz", ["KIND one of coco, penn, table"]),
+        (f"{PREPARE} nothing:in/good.npz", ["KIND one of bvh, coco, ", "`flexpose formats` shows them"]),
         (f"{PREPARE} synthetic:dancing", ["choose one of rowing, cycling"]),
         (f"{PREPARE} coco:$NOT_SET/x.json", ["environment variable NOT_SET is not set"]),
-        (f"{PREPARE} table:in/good.npz --mapping in/date.yaml", ["in/date.yaml: broken YAML"]),
+        (f"{PREPARE} table:in/good.npz --mapping in/date.yaml", ["in/date.yaml: head of body_15 is not mapped"]),
         ("prepare --source table:in/good.npz --out set.csv", ["one .parquet file"]),
         ("prepare --source table:in/good.npz --out set.csv --dry-run", ["one .parquet file"]),
         ("prepare --source table:in/good.npz --out in/file/set.parquet", ["in/file/set.parquet"]),

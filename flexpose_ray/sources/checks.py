@@ -53,11 +53,11 @@ def check(poses: PoseSet, seen: dict[str, float] | None = None) -> tuple[dict[st
     shares: dict[str, float] = {}
     warnings: list[str] = []
     if poses.skeleton_name == BODY_15.name:
-        shares, warnings = _body(some, in_space=UPRIGHT in seen)
+        shares, warnings = _body(some, seen.get(UPRIGHT))
     elif poses.skeleton_name == FACE_68.name:
         shares, warnings = _face(some.keypoints_NJ2)
     shares["two joints in one point"], pairs = _one_point(some.keypoints_NJ2, poses.skeleton)
-    if pairs:
+    if pairs and poses.skeleton_name != FACE_68.name:  # where corners of inner and outer lips meet
         warnings.append(f"{pairs} are one point in many poses: look whether the mapping names one joint for two")
     if seen.get(OUTSIDE, 0) > MOSTLY_OUTSIDE:
         warnings.append(f"{seen[OUTSIDE]:.0%} of the poses have joints outside of their pictures: is size= right?")
@@ -73,8 +73,11 @@ def check(poses: PoseSet, seen: dict[str, float] | None = None) -> tuple[dict[st
     return shares | seen, tuple(warnings)
 
 
-def _body(poses: PoseSet, in_space: bool) -> tuple[dict[str, float], list[str]]:
-    """Shares and warnings of bodies; ``in_space``: what shows in 3D is told of that, not of the pictures."""
+def _body(poses: PoseSet, upright: float | None) -> tuple[dict[str, float], list[str]]:
+    """Shares and warnings of bodies.
+
+    ``upright`` is their share in space; what shows there is not told again of the pictures.
+    """
     k_NJ2 = poses.keypoints_NJ2.astype(np.float64)
     at = {joint: k_NJ2[:, i] for joint, i in AT.items()}
     ankles_N2, extent_N2 = (at["left_ankle"] + at["right_ankle"]) / 2, np.ptp(k_NJ2, axis=1)
@@ -102,9 +105,9 @@ def _body(poses: PoseSet, in_space: bool) -> tuple[dict[str, float], list[str]]:
     groups = len(np.unique(poses.group_N[facing_N]))
     own, people = moments(k_NJ2), people_moments()
     distance = moments_distance(own, people)
-    warnings = _turned(k_NJ2, shares, distance, people) if not in_space else []
-    if not warnings:
-        warnings = _exchanged(own, shares, groups if not in_space else 0, distance, people)
+    if upright is not None:
+        return shares, _exchanged(own, shares, 0, distance, people) if upright > 0.5 else []
+    warnings = _turned(k_NJ2, shares, distance, people) or _exchanged(own, shares, groups, distance, people)
     return shares, warnings
 
 

@@ -102,13 +102,14 @@ def _form(
     points_NS2 = np.where(missing_NS[..., None], 0, raw.points_NS2).astype(np.float64)
     try:
         joint_map = joint_map or _own_map(source, raw, options.skeleton)
+        known = [options.skeleton] if options.skeleton else [get_skeleton(name) for name in SKELETONS]
+        skeleton = next(s for s in known if set(s.joints) == set(joint_map))
+        joint_map = {joint: joint_map[joint] for joint in skeleton.joints}
         formed_NJ2, gaps_NJ = form_joints(source, raw.names, joint_map, points_NS2, missing_NS)
     except DataError as e:  # other parts of the source may be of use
         counts.unknown.append(e)
         counts.dropped["of joints that are not known"] += len(points_NS2)
         return None
-    known = [options.skeleton] if options.skeleton else [get_skeleton(name) for name in SKELETONS]
-    skeleton = next(s for s in known if s.joints == tuple(joint_map))
     counts.numbered += len(points_NS2)
     whole_N = ~gaps_NJ.any(1)
     counts.no_unit &= _in_unit(formed_NJ2[whole_N], raw.min_extent)
@@ -201,7 +202,7 @@ def _joined(source: str, kept: list[PoseSet]) -> PoseSet:
 
 def _own_map(source: str, raw: RawPoses, skeleton: Skeleton | None) -> JointMap:
     """The map of a part without the user's: its format's, or by the names of its joints."""
-    if raw.joint_map is not None and (skeleton is None or tuple(raw.joint_map) == skeleton.joints):
+    if raw.joint_map is not None and (skeleton is None or set(raw.joint_map) == set(skeleton.joints)):
         return raw.joint_map
     if (joint_map := known_map(raw.names, skeleton)) is not None:
         return joint_map

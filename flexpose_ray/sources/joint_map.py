@@ -89,24 +89,35 @@ def form_joints(
     Raises:
         DataError: the map names a joint that the source does not have, or has twice.
     """
-    names = list(names)
-    numbers = {str(i) for i in range(len(names))} - set(names)  # where joints have names, a number is a place
+    at = {str(i): i for i in range(len(names))} | {name: i for i, name in enumerate(names)}  # a number may be a place
+    twice = {name for name in names if list(names).count(name) > 1} if len(set(names)) < len(names) else set()
+    choices_J = [_columns(where, names, at, twice, joint, parts) for joint, parts in joint_map.items()]
+    if all(len(choices) == 1 == len(choices[0]) for choices in choices_J):
+        columns_J = [choices[0][0] for choices in choices_J]
+        missing_NJ = missing_NS[:, columns_J]
+        return np.where(missing_NJ[..., None], 0, points_NS2[:, columns_J]), missing_NJ
     formed = np.zeros((len(points_NS2), len(joint_map), points_NS2.shape[2]))
     missing_NJ = np.ones((len(points_NS2), len(joint_map)), bool)
-    for k, (joint, parts) in enumerate(joint_map.items()):
-        known = [names_of for names_of in alternatives(parts) if set(names_of) <= {*names, *numbers}]
-        if not known:
-            absent = next(name for name in alternatives(parts)[-1] if name not in {*names, *numbers})
-            problem = f"no joint {absent!r} there for {joint}, found {', '.join(names[:40])}"
-            raise DataError(where, problem, "map the joints you have with --mapping")
-        for parts_k in known:
-            if twice := [name for name in parts_k if names.count(name) > 1]:
-                raise DataError(where, f"two joints have the name {twice[0]!r}", "give every joint its own name")
-            columns = [int(name) if name in numbers else names.index(name) for name in parts_k]
+    for k, choices in enumerate(choices_J):
+        for columns in choices:
             new_N = missing_NJ[:, k] & ~missing_NS[:, columns].any(1)
             formed[new_N, k] = points_NS2[new_N][:, columns].mean(1)
             missing_NJ[new_N, k] = False
     return formed, missing_NJ
+
+
+def _columns(
+    where: str, names: Sequence[str], at: dict[str, int], twice: set[str], joint: str, parts: Parts | list[Parts]
+) -> list[list[int]]:
+    """The columns of each of a joint's alternatives that the source has."""
+    known = [choice for choice in alternatives(parts) if all(name in at for name in choice)]
+    if not known:
+        absent = next(name for name in alternatives(parts)[-1] if name not in at)
+        problem = f"no joint {absent!r} there for {joint}, found {', '.join(list(names)[:40])}"
+        raise DataError(where, problem, "map the joints you have with --mapping")
+    if double := [name for choice in known for name in choice if name in twice]:
+        raise DataError(where, f"two joints have the name {double[0]!r}", "give every joint its own name")
+    return [[at[name] for name in choice] for choice in known]
 
 
 def _parts(value: object, where: str) -> Parts | list[Parts]:

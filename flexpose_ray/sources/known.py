@@ -50,7 +50,7 @@ def known_map(names: Sequence[str], skeleton: Skeleton | None = None) -> JointMa
     for wanted in (BODY_15, FACE_68) if skeleton is None else (skeleton,):
         if set(wanted.joints) <= set(names):
             return {joint: (joint,) for joint in wanted.joints}
-        if list(names) == [str(i) for i in range(wanted.n_joints)]:
+        if _numbered(names) == wanted.n_joints:
             return dict(zip(wanted.joints, [(name,) for name in names], strict=True))
     if skeleton not in (None, BODY_15):
         return None
@@ -59,6 +59,15 @@ def known_map(names: Sequence[str], skeleton: Skeleton | None = None) -> JointMa
         if joint_map := _family_map(family.split(), found):
             return joint_map
     return None
+
+
+def _numbered(names: Sequence[str]) -> int:
+    """How many joints there are, where they are numbered from 0 or 1 in their order, as in ``point_0``; else 0."""
+    found = [re.fullmatch(r"(.*?)(\d{1,4})", name) for name in names]
+    if not found or not all(found) or len({match[1] for match in found}) > 1:
+        return 0
+    numbers = [int(match[2]) for match in found]
+    return len(names) if numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(names))) else 0
 
 
 def _family_map(family: list[str], found: dict[str, str]) -> JointMap | None:

@@ -10,7 +10,7 @@ from flexpose_ray.evaluation.target import read_target, split_target
 def table(tmp_path):
     """60 poses of three labels in 30 groups."""
     path = tmp_path / "target.npz"
-    keypoints_NJ2 = np.random.default_rng(0).random((60, 15, 2))
+    keypoints_NJ2 = 100 * np.random.default_rng(0).random((60, 15, 2))
     np.savez(path, keypoints=keypoints_NJ2, group=np.arange(60) // 2, label=np.repeat(["run", "sit", "walk"], 20))
     return f"table:{path}"
 

@@ -8,11 +8,16 @@ from pathlib import Path
 
 from flexpose_ray.sources.film import Clip
 from flexpose_ray.sources.formats.coco import read_coco
+from flexpose_ray.sources.formats.h36m import h36m3d_files, h36m_files, read_h36m, read_h36m3d
 from flexpose_ray.sources.formats.lsp import read_lsp
 from flexpose_ray.sources.formats.motion import bvh_files, read_bvh_clip, read_npz_clips
+from flexpose_ray.sources.formats.mpi_inf_3dhp import mpi_files, read_mpi
 from flexpose_ray.sources.formats.mpii import read_mpii
 from flexpose_ray.sources.formats.penn import penn_files, read_penn
+from flexpose_ray.sources.formats.pts import pts_files, read_pts
+from flexpose_ray.sources.formats.surreal import read_surreal, surreal_files
 from flexpose_ray.sources.formats.table import read_table
+from flexpose_ray.sources.formats.wflw import read_wflw, whole_folder
 from flexpose_ray.sources.raw import RawPoses
 
 Found = RawPoses | Clip | Iterator[RawPoses] | Iterator[Clip]
@@ -59,6 +64,21 @@ FORMATS = {
         options=("category",),
         mapped=True,
     ),
+    "h36m": Format(
+        read_h36m,
+        "Human3.6M in 2D: .cdf as published, data_2d_*.npz of VideoPose3D, mmpose's .npz, the simplified set's .mat",
+        "h36m:h36m/?subjects=S1,S5,S6,S7,S8&every=5",
+        files=h36m_files,
+        options=("subjects", "actions", "every"),
+    ),
+    "h36m3d": Format(
+        read_h36m3d,
+        "Human3.6M in 3D: .cdf as published, data_3d_h36m.npz of VideoPose3D, .h5 of 3d-pose-baseline",
+        "h36m3d:data_3d_h36m.npz?cameras=random&every=5&subjects=S9,S11",
+        files=h36m3d_files,
+        options=("subjects", "actions"),
+        in_3d=True,
+    ),
     "lsp": Format(read_lsp, "Leeds Sports Pose and its extension: joints.mat", "lsp:lsp/joints.mat"),
     "motion": Format(
         read_npz_clips,
@@ -67,12 +87,35 @@ FORMATS = {
         mapped=True,
         in_3d=True,
     ),
+    "mpi_inf_3dhp": Format(
+        read_mpi,
+        "MPI-INF-3DHP in 2D: annot.mat of its training subjects, annot_data.mat of its test, mmpose's .npz",
+        "mpi_inf_3dhp:mpi_inf_3dhp/?subjects=S1,S2&every=10",
+        files=mpi_files,
+        options=("subjects", "views", "every"),
+    ),
     "mpii": Format(read_mpii, "MPII Human Pose as CSV", "mpii:joints.csv.gz"),
     "penn": Format(read_penn, "Penn Action: the folder labels, or a .tar of it", "penn:Penn_Action", files=penn_files),
+    "pts": Format(read_pts, "300-W and 300-VW: folders of .pts or .ljson", "pts:300W/helen/trainset", files=pts_files),
+    "surreal": Format(
+        read_surreal,
+        "SURREAL: *_info.mat of its clips, sides put right",
+        "surreal:SURREAL/data/cmu/train/run0?every=10",
+        files=surreal_files,
+        options=("every",),
+    ),
     "table": Format(
         read_table,
-        ".csv, .tsv, .parquet with columns JOINT_x, JOINT_y; .npz with keypoints",
-        "table:mine.csv?size=640x480",
+        ".csv, .tsv, .parquet with columns JOINT_x, JOINT_y; .npz with keypoints; DeepLabCut's and SLEAP's tables",
+        "table:mine.csv?size=640x480&group=video",
+        options=("group", "label", "only"),
         mapped=True,
+    ),
+    "wflw": Format(
+        read_wflw,
+        "WFLW: list_98pt_*.txt, one or a folder of them",
+        "wflw:WFLW_annotations?part=train",
+        files=whole_folder,
+        options=("part",),
     ),
 }

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.sources.formats.csv_text import TextTable, read_text_table
+from flexpose_ray.sources.formats.csv_text import read_text_table
 from flexpose_ray.sources.raw import RawPoses, split_visibility
 
 NO_EXTENT = 1e-9  # a table may be in any unit, so only poses without any extent are too small
@@ -22,8 +21,8 @@ SUFFIXES = (".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet")
 MAX_NUMBERS = 1 << 31
 AFTER = re.compile(r"(?P<joint>.+?)[ _.:-]+(?P<what>[a-z]+)", re.IGNORECASE)  # wrist_x, wrist.x, wrist X
 BEFORE = re.compile(r"(?P<what>[xyvc])[ _.:-]+(?P<joint>.+)", re.IGNORECASE)  # x_wrist
+NUMBERED = re.compile(r"(?P<what>[xy])(?P<joint>\d+)", re.IGNORECASE)  # x0
 THIRD = ("v", "vis", "visibility", "visible", "c", "conf", "confidence", "likelihood", "score", "s", "p")
-CONTEXT = ("group", "label")
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class _Columns:
     context: dict[str, int]
 
 
-def read_table(path: Path) -> RawPoses:
+def read_table(path: Path, group: str = "group", label: str = "label", only: str = "") -> RawPoses:
     """Read poses from a table.
 
     * Text and ``.parquet``: two columns a joint, ``wrist_x`` and ``wrist_y`` (or ``wrist.x``, ``x_wrist``, ``wrist X``)
@@ -48,8 +47,15 @@ def read_table(path: Path) -> RawPoses:
     Joints without names are named by their index: a mapping can use it, and without a mapping they are a skeleton's in
     its order. Without groups every pose is its own group.
 
+    Args:
+        path: the file.
+        group: the column of groups, of text and ``.parquet``.
+        label: the column of labels.
+        only: ``COLUMN:VALUE``: only rows with this value there.
+
     Raises:
-        DataError: unreadable file, or no joints. A row with a cell that is no number counts as unreadable.
+        DataError: unreadable file, no joints, or a column that is asked for and not there. A row with a cell that is no
+            number counts as unreadable.
     """
     name = path.name.lower().removesuffix(".gz")
     suffix = Path(name).suffix
@@ -57,13 +63,24 @@ def read_table(path: Path) -> RawPoses:
         raise DataError(path, f"a table ends in {', '.join(SUFFIXES)}", "convert it to one of these")
     if suffix in (".npz", ".npy"):
         return _read_arrays(path)
-    if suffix == ".parquet":
-        return _read_parquet(path)
-    return _read_text(path, read_text_table(path))
+    context = {"group": group, "label": label} | ({"only": only.partition(":")[0]} if only else {})
+    raw, only_N = (_read_parquet if suffix == ".parquet" else _read_text)(path, context)
+    return raw if only_N is None else _rows(path, raw, only_N == only.partition(":")[2], only)
 
 
-def _read_text(path: Path, table: TextTable) -> RawPoses:
-    columns = _find_columns(path, table.names)
+def _rows(path: Path, raw: RawPoses, keep_N: np.ndarray, only: str) -> RawPoses:
+    """Some of the rows."""
+    if not keep_N.any():
+        raise DataError(path, f"no row has {only}", "look which values the column has")
+    of = ("points_NS2", "group_N", "label_N", "missing_NS", "confidence_NS")
+    kept = {name: value[keep_N] for name in of if (value := getattr(raw, name)) is not None}
+    kept["row_names"] = [name for name, keep in zip(raw.row_names, keep_N, strict=True) if keep]
+    return replace(raw, **kept)
+
+
+def _read_text(path: Path, wanted: dict[str, str]) -> tuple[RawPoses, np.ndarray | None]:
+    table = read_text_table(path)
+    columns = _find_columns(path, table.names, wanted)
     numbers, broken = table.numbers([c for xy in columns.xy.values() for c in xy])
     thirds, broken_thirds = table.numbers(list(columns.third.values()))
     broken |= {row: problem for row, problem in broken_thirds.items() if row not in broken}
@@ -73,15 +90,14 @@ def _read_text(path: Path, table: TextTable) -> RawPoses:
     return _raw(columns, numbers, thirds, context, table.row_names, good_N, bad)
 
 
-def _read_parquet(path: Path) -> RawPoses:
+def _read_parquet(path: Path, wanted: dict[str, str]) -> tuple[RawPoses, np.ndarray | None]:
     try:
         table = pa.parquet.read_table(path)
     except (pa.ArrowException, OSError) as e:
         problem = f"not a readable table: {' '.join(str(e).split())[:200]}"
         raise DataError(path, problem, "write it again as Parquet") from e
-    columns = _find_columns(path, table.column_names)
-    wanted = [c for xy in columns.xy.values() for c in xy]
-    numbers = np.stack([_floats(path, table, c) for c in wanted], 1)
+    columns = _find_columns(path, table.column_names, wanted)
+    numbers = np.stack([_floats(path, table, c) for xy in columns.xy.values() for c in xy], 1)
     thirds = np.stack([_floats(path, table, c) for c in columns.third.values()] or [np.zeros(table.num_rows)], 1)
     context = {}
     for name, c in columns.context.items():
@@ -116,13 +132,14 @@ def _raw(
     row_names: list[str],
     good_N: np.ndarray,
     bad: tuple[tuple[str, str], ...],
-) -> RawPoses:
+) -> tuple[RawPoses, np.ndarray | None]:
+    """The poses of the good rows, and for each the cell of the column that chooses some."""
     points_NS2 = numbers.reshape(len(numbers), len(columns.xy), 2)[good_N]
     third_NS = np.full(points_NS2.shape[:2], 2.0)
     for joint, values_N in zip(columns.third, thirds.T, strict=True):
         third_NS[:, list(columns.xy).index(joint)] = values_N[good_N]
     missing_NS, confidence_NS = split_visibility(third_NS)
-    return RawPoses(
+    raw = RawPoses(
         points_NS2=points_NS2,
         names=list(columns.xy),
         row_names=[name for name, good in zip(row_names, good_N, strict=True) if good],
@@ -133,18 +150,22 @@ def _raw(
         min_extent=NO_EXTENT,
         bad=bad,
     )
+    return raw, context["only"][good_N] if "only" in context else None
 
 
-def _find_columns(path: Path, names: list[str]) -> _Columns:
+def _find_columns(path: Path, names: list[str], wanted: dict[str, str]) -> _Columns:
     """The columns of joints by the forms that are known: with the most joints wins."""
     if twice := [name for name, count in Counter(name for name in names if name).items() if count > 1]:
         raise DataError(path, f"two columns have the name {twice[0]!r}", "give every column its own name")
-    context = {name.lower(): i for i, name in enumerate(names) if name.lower() in CONTEXT}
+    lower = [name.lower() for name in names]
+    context = {what: lower.index(name.lower()) for what, name in wanted.items() if name.lower() in lower}
+    if absent := [name for what, name in wanted.items() if what not in context and name != what]:
+        raise DataError(path, f"no column {absent[0]!r} there", f"the columns are {', '.join(names)[:300]}")
     best: tuple[dict, dict] = ({}, {})
-    for form in (AFTER, BEFORE):
+    for form in (AFTER, BEFORE, NUMBERED):
         at: dict[str, dict[str, int]] = {}
         for i, name in enumerate(names):
-            if (found := form.fullmatch(name)) and name.lower() not in CONTEXT:
+            if i not in context.values() and (found := form.fullmatch(name)):
                 at.setdefault(found["joint"], {})[found["what"].lower()] = i
         xy = {joint: (whats["x"], whats["y"]) for joint, whats in at.items() if {"x", "y"} <= set(whats)}
         third = {joint: at[joint][what] for joint in xy for what in THIRD[::-1] if what in at[joint]}
@@ -167,7 +188,9 @@ def _read_arrays(path: Path) -> RawPoses:
                     arrays = {key: found[key] for key in wanted if key in found}
             else:
                 arrays = {"keypoints": np.load(path, allow_pickle=False)}
-    except (ValueError, TypeError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error, KeyError) as e:
+    except DataError:
+        raise
+    except Exception as e:  # a damaged file lets errors of any type out, of the tokenizer of its header among them
         problem = f"not readable as arrays: {' '.join(str(e).split())[:200]}"
         raise DataError(path, problem, "save it again, without object arrays") from e
     points = arrays.pop("keypoints", None)
