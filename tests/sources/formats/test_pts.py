@@ -110,9 +110,9 @@ def test_one_broken_file_of_many_is_counted_and_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_stays_flat_over_ten_thousand_files(tmp_path):
+def test_memory_stays_flat_over_many_files(tmp_path):
     content, peaks = text(), []
-    for count in (1000, 10_000):
+    for count in (300, 3000):
         for i in range(count):
             path = tmp_path / f"{i // 500:03d}" / "annot" / f"{i:06d}.pts"
             if not path.exists():
@@ -121,7 +121,7 @@ def test_memory_stays_flat_over_ten_thousand_files(tmp_path):
         assert read("pts", tmp_path)[1].kept == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] - peaks[0] < 9000 * 6000  # of a pose 544 bytes, its names and group, in several copies
+    assert peaks[1] - peaks[0] < 2700 * 6000  # of a pose 544 bytes, its names and group, in several copies
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
