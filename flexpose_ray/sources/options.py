@@ -74,18 +74,12 @@ def parse_options(query: str, source: str, own: tuple[str, ...] = ()) -> Options
             raise ConfigError(where, f"{name} is {value!r}, expected a number from 0 to 1", COMMON[name])
         return float(value)
 
-    size = None
-    if "size" in given:
-        found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)[xX](\d{1,6}(?:\.\d+)?)", given["size"])
-        size = tuple(float(side) for side in found.groups()) if found else (0.0, 0.0)
-        if min(size) <= 0:
-            raise ConfigError(where, f"size is {given['size']!r}, expected WIDTHxHEIGHT", "write it like size=640x480")
     if given.get("y", "down") not in ("up", "down"):
         raise ConfigError(where, f"y is {given['y']!r}, expected up or down", COMMON["y"])
     if given.get("swap_sides", "no") not in YES:
         raise ConfigError(where, f"swap_sides is {given['swap_sides']!r}, expected yes or no", COMMON["swap_sides"])
     return Options(
-        size=size,
+        size=parse_size(given["size"], where) if "size" in given and "size" not in own else None,
         y_up=given.get("y") == "up",
         swap_sides=YES[given.get("swap_sides", "no")],
         min_confidence=share("min_confidence", MIN_CONFIDENCE),
@@ -93,3 +87,16 @@ def parse_options(query: str, source: str, own: tuple[str, ...] = ()) -> Options
         skeleton=load_skeleton(given["skeleton"]) if "skeleton" in given else None,
         own={name: value for name, value in given.items() if name in own},
     )
+
+
+def parse_size(text: str, where: str) -> tuple[float, float]:
+    """(width, height) of ``640x480``.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)[xX](\d{1,6}(?:\.\d+)?)", text)
+    size = tuple(float(side) for side in found.groups()) if found else (0.0, 0.0)
+    if min(size) <= 0:
+        raise ConfigError(where, f"size is {text!r}, expected WIDTHxHEIGHT", "write it like size=640x480")
+    return size

@@ -9,15 +9,20 @@ from pathlib import Path
 from flexpose_ray.sources.film import Clip
 from flexpose_ray.sources.formats.coco import read_coco
 from flexpose_ray.sources.formats.h36m import h36m3d_files, h36m_files, read_h36m, read_h36m3d
+from flexpose_ray.sources.formats.label_tools import labelme_files, read_cvat, read_labelme, read_labelstudio
 from flexpose_ray.sources.formats.lsp import read_lsp
+from flexpose_ray.sources.formats.mediapipe import read_mediapipe
 from flexpose_ray.sources.formats.motion import bvh_files, read_bvh_clip, read_npz_clips
 from flexpose_ray.sources.formats.mpi_inf_3dhp import mpi_files, read_mpi
 from flexpose_ray.sources.formats.mpii import read_mpii
+from flexpose_ray.sources.formats.openpose import openpose_files, read_openpose
 from flexpose_ray.sources.formats.penn import penn_files, read_penn
 from flexpose_ray.sources.formats.pts import pts_files, read_pts
+from flexpose_ray.sources.formats.sleap import read_sleap
 from flexpose_ray.sources.formats.surreal import read_surreal, surreal_files
 from flexpose_ray.sources.formats.table import read_table
 from flexpose_ray.sources.formats.wflw import read_wflw, whole_folder
+from flexpose_ray.sources.formats.yolo import read_yolo, yolo_files
 from flexpose_ray.sources.raw import RawPoses
 
 Found = RawPoses | Clip | Iterator[RawPoses] | Iterator[Clip]
@@ -64,6 +69,7 @@ FORMATS = {
         options=("category",),
         mapped=True,
     ),
+    "cvat": Format(read_cvat, "CVAT for images or for video: XML with skeletons", "cvat:annotations.xml", mapped=True),
     "h36m": Format(
         read_h36m,
         "Human3.6M in 2D: .cdf as published, data_2d_*.npz of VideoPose3D, mmpose's .npz, the simplified set's .mat",
@@ -79,7 +85,21 @@ FORMATS = {
         options=("subjects", "actions"),
         in_3d=True,
     ),
+    "labelme": Format(
+        read_labelme,
+        "labelme: a JSON for each picture, points with a group_id for each person",
+        "labelme:labels/",
+        files=labelme_files,
+        mapped=True,
+    ),
+    "labelstudio": Format(read_labelstudio, "Label Studio: an export as JSON", "labelstudio:export.json", mapped=True),
     "lsp": Format(read_lsp, "Leeds Sports Pose and its extension: joints.mat", "lsp:lsp/joints.mat"),
+    "mediapipe": Format(
+        read_mediapipe,
+        "MediaPipe: JSON with lists of 33 landmarks",
+        "mediapipe:landmarks.json?size=640x480",
+        mapped=True,
+    ),
     "motion": Format(
         read_npz_clips,
         "3D joints as .npz: arrays ACTION/CLIP (frames, joints, 3) and joint names",
@@ -94,9 +114,16 @@ FORMATS = {
         files=mpi_files,
         options=("subjects", "views", "every"),
     ),
-    "mpii": Format(read_mpii, "MPII Human Pose as CSV", "mpii:joints.csv.gz"),
+    "mpii": Format(read_mpii, "MPII Human Pose: its .mat, HRNet's JSON, or CSV", "mpii:mpii_human_pose_v1_u12_1.mat"),
+    "openpose": Format(
+        read_openpose,
+        "OpenPose: *_keypoints.json, one or a folder of them",
+        "openpose:keypoints/?min_confidence=0.2",
+        files=openpose_files,
+    ),
     "penn": Format(read_penn, "Penn Action: the folder labels, or a .tar of it", "penn:Penn_Action", files=penn_files),
     "pts": Format(read_pts, "300-W and 300-VW: folders of .pts or .ljson", "pts:300W/helen/trainset", files=pts_files),
+    "sleap": Format(read_sleap, "SLEAP: analysis HDF5", "sleap:labels.analysis.h5?skeleton=fly.yaml", mapped=True),
     "surreal": Format(
         read_surreal,
         "SURREAL: *_info.mat of its clips, sides put right",
@@ -117,5 +144,13 @@ FORMATS = {
         "wflw:WFLW_annotations?part=train",
         files=whole_folder,
         options=("part",),
+    ),
+    "yolo": Format(
+        read_yolo,
+        "YOLO-pose: a folder of label files, with its pictures or size=",
+        "yolo:datasets/tigers?skeleton=tiger.yaml",
+        files=yolo_files,
+        options=("category", "size"),
+        mapped=True,
     ),
 }
