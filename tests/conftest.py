@@ -16,6 +16,7 @@ import pytest
 import ray
 import torch
 import yaml
+from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 
 from flexpose_ray.config import Recipe, parse
@@ -48,6 +49,13 @@ BENCH = Path(__file__).parent / "bench"
 GROUPS = {"finished_run": "pipeline", "nodes": "nodes", "shared_ray": "ray", "radosgw": "radosgw"}  # by fixture
 ORDER = ("ray", "multinode", "nodes", "pipeline", "radosgw")  # each in one piece, also where one process runs all
 SLOW_FIXTURES = {*GROUPS, "ray_folder"}
+
+
+# The same examples in every run; more of them, and others, with `--hypothesis-profile=search`.
+fuzzing = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, max_examples=60, database=None, **fuzzing)
+settings.register_profile("search", max_examples=1500, database=None, **fuzzing)
+settings.load_profile("same")
 
 
 def pytest_configure() -> None:

@@ -13,8 +13,8 @@ from flexpose_ray.pose.geometry import crop
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68, SKELETONS, Skeleton, get_skeleton
 from flexpose_ray.sources.checks import FEWEST, KNEES, OUTSIDE, check
-from flexpose_ray.sources.joint_map import JointMap, form_joints
-from flexpose_ray.sources.known import known_map
+from flexpose_ray.sources.joint_map import JointMap, crossed_sides, form_joints
+from flexpose_ray.sources.known import known_map, nearly_known
 from flexpose_ray.sources.options import Options
 from flexpose_ray.sources.raw import RawPoses
 from flexpose_ray.sources.report import NAMED, ReadReport
@@ -82,6 +82,8 @@ def to_pose_set(
     checks, warnings = check(poses, seen)
     if options.swap_sides:
         warnings = tuple(text.replace("swap_sides=yes", "swap_sides=no") for text in warnings)
+    if joint_map is not None and (crossed := crossed_sides(joint_map)):
+        warnings = (f"the mapping exchanges sides ({crossed[0]}): left and right are the person's own", *warnings)
     more = {"checks": checks, "notes": tuple(dict.fromkeys(counts.notes)), "warnings": warnings}
     pictures_N = np.concatenate(counts.pictures)
     return poses, ReadReport.of(source, poses, dict(counts.dropped), picture_N=pictures_N, **more)
@@ -206,7 +208,10 @@ def _own_map(source: str, raw: RawPoses, skeleton: Skeleton | None) -> JointMap:
         return raw.joint_map
     if (joint_map := known_map(raw.names, skeleton)) is not None:
         return joint_map
+    hint = "name each joint's columns in a YAML file: `flexpose prepare --mapping FILE`, or mapping: FILE in a recipe"
+    if skeleton is None and (lacking := nearly_known(raw.names)):
+        problem = f"no joint {lacking[0]!r} among the {len(raw.names)} there ({', '.join(list(raw.names)[:40])})"
+        raise DataError(source, problem, hint)
     wanted = " or ".join(f"the {s.n_joints} of {s.name}" for s in ([skeleton] if skeleton else (BODY_15, FACE_68)))
     problem = f"found {len(raw.names)} joints ({', '.join(list(raw.names)[:4])}, ...), expected exactly {wanted}"
-    hint = "name each joint's columns in a YAML file: `flexpose prepare --mapping FILE`, or mapping: FILE in a recipe"
     raise DataError(source, problem, hint)

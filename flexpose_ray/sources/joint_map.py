@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.skeleton import BODY_15, SKELETONS, Skeleton, get_skeleton
 from flexpose_ray.sources.text import unique_keys
 
+OTHER = {"left": "right", "right": "left"}
 Parts = tuple[str, ...]  # joints of the source; their mean is meant
 JointMap = dict[
     str, Parts | list[Parts]
@@ -42,7 +44,9 @@ def read_mapping(path: str | Path, skeleton: Skeleton | None = None) -> JointMap
     if not path.is_file():
         raise ConfigError(path, "no such mapping file", "check the path given as --mapping")
     try:
-        found = yaml.load(path.read_text(encoding="utf-8-sig"), unique_keys())  # plain text, no objects
+        found = yaml.load(
+            path.read_text(encoding="utf-8-sig").replace("\t", " "), unique_keys()
+        )  # plain text, no objects
     except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: no UTF-8, or a date such as 2020-13-45
         raise ConfigError(path, f"broken YAML: {' '.join(str(e).split())}", "repair the mapping") from e
     if not isinstance(found, dict):
@@ -89,7 +93,11 @@ def form_joints(
     Raises:
         DataError: the map names a joint that the source does not have, or has twice.
     """
-    at = {str(i): i for i in range(len(names))} | {name: i for i, name in enumerate(names)}  # a number may be a place
+    at = {name: i for i, name in enumerate(names)}
+    if not any(name.isdecimal() for name in names):
+        at |= {str(i): i for i in range(len(names))}  # among joints with names a number is a place
+    bare = [plain_name(name) for name in names]
+    at = {name: i for i, name in enumerate(bare) if bare.count(name) == 1} | at if ":" in "".join(names) else at
     twice = {name for name in names if list(names).count(name) > 1} if len(set(names)) < len(names) else set()
     choices_J = [_columns(where, names, at, twice, joint, parts) for joint, parts in joint_map.items()]
     if all(len(choices) == 1 == len(choices[0]) for choices in choices_J):
@@ -106,11 +114,30 @@ def form_joints(
     return formed, missing_NJ
 
 
+def plain_name(name: str) -> str:
+    """A joint's name without its namespace (``mixamorig:``, ``Bip01``), blanks, marks and capitals."""
+    plain = re.sub(r"[^a-z0-9]", "", name.rpartition(":")[2].lower())
+    return re.sub(r"^(mixamorig\d*|bip0*\d+)(?=.)", "", plain)
+
+
+def crossed_sides(joint_map: JointMap) -> list[str]:
+    """What in a mapping gives a left joint a right one's name, or the other way."""
+    found = []
+    for joint, parts in joint_map.items():
+        side = next((side for side in OTHER if side in joint.lower()), None)
+        names = [name for choice in alternatives(parts) for name in choice]
+        if side and names and all(OTHER[side] in name.lower() and side not in name.lower() for name in names):
+            found.append(f"{joint}: {names[0]}")
+    return found
+
+
 def _columns(
     where: str, names: Sequence[str], at: dict[str, int], twice: set[str], joint: str, parts: Parts | list[Parts]
 ) -> list[list[int]]:
     """The columns of each of a joint's alternatives that the source has."""
     known = [choice for choice in alternatives(parts) if all(name in at for name in choice)]
+    if not known and all(plain_name(name) in at for choice in alternatives(parts) for name in choice):
+        known = [tuple(plain_name(name) for name in choice) for choice in alternatives(parts)]
     if not known:
         absent = next(name for name in alternatives(parts)[-1] if name not in at)
         problem = f"no joint {absent!r} there for {joint}, found {', '.join(list(names)[:40])}"

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68, Skeleton
-from flexpose_ray.sources.joint_map import JointMap
+from flexpose_ray.sources.joint_map import JointMap, plain_name
 
 SIDES = {"left": "l", "right": "r"}
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-SHOULDERS, HIPS = "{side}shoulder", "{side}hip"
+FEW = 3
 
 # Names without blanks, marks and capitals, {side} left or right, {s} l or r: head, neck, pelvis, then the limbs of a
 # side. A blank in neck or pelvis stands between joints whose mean it is.
@@ -54,7 +54,7 @@ def known_map(names: Sequence[str], skeleton: Skeleton | None = None) -> JointMa
             return dict(zip(wanted.joints, [(name,) for name in names], strict=True))
     if skeleton not in (None, BODY_15):
         return None
-    found = {_plain(name): name for name in reversed(names)}
+    found = {plain_name(name): name for name in reversed(names)}
     for family in FAMILIES:
         if joint_map := _family_map(family.split(), found):
             return joint_map
@@ -87,7 +87,14 @@ def _family_map(family: list[str], found: dict[str, str]) -> JointMap | None:
     return {joint: tuple(found[name] for name in names) for joint, names in wanted.items()}
 
 
-def _plain(name: str) -> str:
-    """A name without its namespace (``mixamorig:``, ``Bip01``), blanks, marks and capitals."""
-    plain = re.sub(r"[^a-z0-9]", "", name.rpartition(":")[2].lower())
-    return re.sub(r"^(mixamorig\d*|bip0*\d+)(?=.)", "", plain)
+def nearly_known(names: Sequence[str]) -> list[str]:
+    """The joints that names lack of the family that they are nearest to, if they lack few."""
+    found = {plain_name(name) for name in names}
+    lacking = [[name for name in _family_names(family.split()) if name not in found] for family in FAMILIES]
+    least = min(lacking, key=len)
+    return least if 0 < len(least) <= FEW else []
+
+
+def _family_names(family: list[str]) -> list[str]:
+    middle = [name for name in family[:3] if name != "-"]
+    return middle + [limb.format(side=side, s=s) for side, s in SIDES.items() for limb in family[3:]]

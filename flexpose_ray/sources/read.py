@@ -107,6 +107,11 @@ def _read_one(entry: Format, root: Path, options: dict[str, str], file: Path) ->
         return [found] if isinstance(found, RawPoses | Clip) else list(found)
     except DataError as e:
         return e
+    except (ConfigError, OSError):
+        raise
+    except Exception as e:  # what no reader has foreseen is damage of a kind of its own
+        problem = f"cannot be read: {type(e).__name__}: {' '.join(str(e).split())[:120]}"
+        return DataError(file, problem, "see whether the file is whole, and of this kind")
 
 
 def _path_and_query(place: str) -> tuple[Path, str]:

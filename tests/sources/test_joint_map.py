@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from flexpose_ray.errors import ConfigError
+from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.skeleton import BODY_15, FACE_68, get_skeleton
-from flexpose_ray.sources.joint_map import form_joints, read_mapping
+from flexpose_ray.sources.joint_map import crossed_sides, form_joints, read_mapping
 
 FULL = {joint: joint for joint in BODY_15.joints}
 
@@ -38,9 +38,24 @@ def test_the_first_of_several_that_a_pose_has_is_taken(write):
 def test_a_number_is_a_name_as_it_is_written_or_else_a_place(write):
     assert read_mapping(write(FULL | {"head": "001"}))["head"] == ("001",)
     points_NS2, none_NS = np.array([[[1.0, 2], [3, 4]]]), np.zeros((1, 2), bool)
+    with pytest.raises(DataError, match="no joint '0' there"):  # joints named 1 and 2: 0 is no place among them
+        form_joints("p", ["1", "2"], {"head": ("0",)}, points_NS2, none_NS)
     for names, found in ((["1", "0"], [1, 2]), (["a", "b"], [3, 4])):
         formed_NJ2, _ = form_joints("p", names, {"head": ("1",)}, points_NS2, none_NS)
         assert formed_NJ2[0, 0].tolist() == found
+
+
+def test_names_may_leave_out_the_files_namespace():
+    points_NS2, none_NS = np.array([[[1.0, 2], [3, 4]]]), np.zeros((1, 2), bool)
+    names = ["mixamorig:Hips", "mixamorig:Head"]
+    for name in ("Head", "mixamorig:Head"):
+        formed_NJ2, _ = form_joints("p", names, {"head": (name,)}, points_NS2, none_NS)
+        assert formed_NJ2[0, 0].tolist() == [3, 4]
+
+
+def test_a_mapping_that_exchanges_sides_is_told(write):
+    swapped = {joint: joint.replace("left", "?").replace("right", "left").replace("?", "right") for joint in FULL}
+    assert len(crossed_sides(read_mapping(write(swapped)))) == 12 and crossed_sides(read_mapping(write(FULL))) == []
 
 
 def test_one_joint_for_two_is_taken_where_it_is_said_on_purpose(write):

@@ -138,7 +138,7 @@ def _hierarchy(path: Path, lines: list[str], first: int, end: int) -> list[Joint
 
 def _offset(where: str, text: str) -> np.ndarray:
     try:
-        offset_3 = np.array(text.split(), np.float64)
+        offset_3 = np.array(text.replace(",", ".").split(), np.float64)
     except ValueError:
         offset_3 = np.empty(0)
     if offset_3.shape != (3,) or not np.isfinite(offset_3).all():

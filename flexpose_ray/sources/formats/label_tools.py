@@ -130,7 +130,7 @@ def read_cvat(file: Path) -> Iterator[RawPoses]:
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
     try:
         parser.Parse(unpacked(file), True)
-    except (expat.ExpatError, ValueError) as e:
+    except (expat.ExpatError, ValueError, LookupError) as e:  # LookupError: an encoding that is none
         raise DataError(file, f"broken XML: {e}", "export it again from CVAT") from e
     yield from _parts(people, bad)
 
@@ -164,7 +164,8 @@ def _results(task: dict) -> list[dict]:
     for key in ("annotations", "completions", "predictions"):
         for annotation in task.get(key) if isinstance(task.get(key), list) else []:
             results = annotation.get("result") if isinstance(annotation, dict) else None
-            found += [r for r in results or [] if isinstance(r, dict) and r.get("type") == "keypointlabels"]
+            results = results if isinstance(results, list) else []
+            found += [r for r in results if isinstance(r, dict) and r.get("type") == "keypointlabels"]
         if found:
             break
     return found

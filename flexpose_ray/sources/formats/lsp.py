@@ -36,6 +36,7 @@ def read_lsp(path: Path) -> RawPoses:
     joints = found.get("joints")
     if joints is None or joints.dtype.kind not in "iuf":
         raise DataError(path, "no numbers `joints` there", "give the joints.mat of LSP or LSPET")
+    joints = joints[..., None] if joints.ndim == 2 else joints  # of one person alone
     if joints.ndim == 3 and joints.shape[:2] == (3, len(JOINTS)):
         x_SN, y_SN, _ = joints
         missing_NS = None

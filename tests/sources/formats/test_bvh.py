@@ -3,7 +3,7 @@ import gzip
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flexpose_ray.errors import DataError
@@ -144,7 +144,6 @@ def test_one_frame_too_many_in_the_header_is_said(tmp_path):
     assert len(world_FS3) == 2 and notes == ("clip.bvh: found 2 frames where the header counts 3",)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 600), st.binary(max_size=5)), max_size=4), end=st.integers(0, 700))
 def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, changes, end):
     content = bytearray((HIERARCHY + motion(REST, BENT)).encode())

@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flexpose_ray.errors import ConfigError, DataError
@@ -180,7 +180,6 @@ def test_what_is_not_the_set_is_refused(tmp_path):
         read("h36m", tmp_path / "data_2d_y.npz")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=6)), max_size=4), kind=st.integers(0, 3))
 def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, changes, kind):
     path = tmp_path / "S1" / "D2_Positions" / "Walking.cdf"

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flexpose_ray.errors import DataError
@@ -134,7 +134,6 @@ def test_other_files_are_refused(tmp_path, kind, content, told):
 KEYS = ("shapes", "label", "points", "group_id", "annotations", "result", "value", "type", "x", "y", "keypointlabels")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just(int("9" * 400)),
@@ -157,7 +156,6 @@ def test_json_of_any_shape_is_read_or_refused_in_one_line(tmp_path, value):
                 assert "\n" not in str(e)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=5)), max_size=4))
 def test_damaged_xml_is_read_or_refused_in_one_line(tmp_path, changes):
     path = write(tmp_path, "cvat", *WANTED)

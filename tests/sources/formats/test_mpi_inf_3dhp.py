@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flexpose_ray.errors import ConfigError, DataError
@@ -98,7 +98,6 @@ def test_what_is_not_the_set_is_refused(tmp_path):
         read("mpi_inf_3dhp", tmp_path)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=6)), max_size=4), kind=st.booleans())
 def test_damaged_files_are_read_or_refused_in_one_line(training, test_set, changes, kind):
     path = training / "S3" / "Seq2" / "annot.mat" if kind else test_set / "TS5" / "annot_data.mat"

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flexpose_ray.errors import DataError
@@ -124,7 +124,6 @@ def test_memory_stays_flat_over_many_files(tmp_path):
     assert peaks[1] - peaks[0] < 2700 * 6000  # of a pose 544 bytes, its names and group, in several copies
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 1200), st.binary(max_size=5)), max_size=4), menpo=st.booleans())
 def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, changes, menpo):
     path = tmp_path / ("a.ljson" if menpo else "a.pts")

@@ -3,7 +3,7 @@ import contextlib
 import numpy as np
 import pytest
 import scipy.io
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flexpose_ray.errors import ConfigError, DataError
@@ -79,7 +79,6 @@ def test_what_is_not_the_set_is_refused(tmp_path):
         read("surreal", tmp_path)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 3000), st.binary(max_size=6)), max_size=4))
 def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, changes):
     path = write(tmp_path)

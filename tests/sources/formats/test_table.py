@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flexpose_ray.errors import DataError
@@ -260,7 +260,7 @@ def test_a_table_without_joint_columns_is_refused(tmp_path, header):
 
 
 def test_a_joint_without_its_y_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"found 14 joints|no column left_wrist_y"):
+    with pytest.raises(DataError, match=r"no joint 'leftwrist' among the 14 there"):
         read(write_csv(tmp_path / "p.csv", lines([c.replace("left_wrist_y", "left_wrist") for c in COLUMNS])))
 
 
@@ -356,7 +356,6 @@ def test_another_suffix_is_refused(tmp_path):
         read(write_csv(tmp_path / "p.xlsx", lines()))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=6)), max_size=4),
     name=st.sampled_from(["p.csv", "p.npz", "p.npy", "p.parquet", "p.csv.gz"]),

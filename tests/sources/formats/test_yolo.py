@@ -2,7 +2,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -114,7 +114,6 @@ def test_a_folder_without_labels_or_with_a_broken_picture_is_refused(folder, tmp
         read("yolo", tmp_path / "empty")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(st.tuples(st.integers(0, 700), st.binary(max_size=5)), max_size=4), picture=st.binary(max_size=40)
 )
