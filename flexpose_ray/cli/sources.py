@@ -1,8 +1,14 @@
-"""Verbs that read annotations: prepare, formats."""
+"""Verbs that read annotations: prepare, fetch, formats."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from flexpose_ray.cli.verb import Outcome, Verbs, add_verb
+from flexpose_ray.errors import ConfigError
+
+MANY_FILES = 50  # from which on progress is shown
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -22,15 +28,22 @@ flexpose prepare --source "bvh:motion/?cameras=fixed&every=3&up=z" --out sets/mo
     sub.add_argument("--swap-sides", action="store_true", help="the annotations' left joints are right ones")
     sub.add_argument("--category", metavar="NAME", help="the only category of a COCO file that is read")
     sub.add_argument("--max-bad", type=float, metavar="SHARE", help="unreadable rows that are let pass (default: 0.01)")
+    sub.add_argument("--workers", type=int, metavar="K", help="read a folder's files by K workers of Ray (default: 1)")
     sub.add_argument("--preview", metavar="FILE", help="a .png or .jpg to draw 24 of the poses into, left limbs orange")
     sub.add_argument("--pictures", default=".", metavar="FOLDER", help="the annotated pictures, for --preview")
     sub.add_argument("--out", required=True, metavar="URI", help="the .parquet file to write")
+
+    summary = "download annotations whose publisher allows it, or say where to get them"
+    sub = add_verb(verbs, fetch, "fetch", summary, "flexpose fetch\nflexpose fetch coco --out data")
+    sub.add_argument("name", nargs="?", help="a data set; without it all are listed")
+    sub.add_argument("--out", default="data", metavar="FOLDER", help="where files go (default: data)")
 
     summary = "list the kinds of annotations that can be read, with an example of each"
     add_verb(verbs, formats, "formats", summary, "flexpose formats")
 
 
 def prepare(args) -> Outcome:
+    from flexpose_ray.engine.runtime.progress import ProgressLine
     from flexpose_ray.sources.prepare import prepare
 
     options = {"swap_sides": "yes"} if args.swap_sides else {}
@@ -38,9 +51,44 @@ def prepare(args) -> Outcome:
         name: str(value) for name in ("skeleton", "category", "max_bad") if (value := getattr(args, name)) is not None
     }
     drawn = {"preview": args.preview, "pictures": args.pictures}
-    report = prepare(args.source, args.out, args.mapping, write=not args.dry_run, **drawn, **options)
+    told = ProgressLine("files", label="prepare")
+
+    def on_progress(done: int, total: int) -> None:
+        if total >= MANY_FILES:
+            told(done, total)
+
+    with _reading(args) as read_files:
+        more = {"read_files": read_files, "on_progress": on_progress, **drawn, **options}
+        report = prepare(args.source, args.out, args.mapping, write=not args.dry_run, **more)
     done = f"{'would be written' if args.dry_run else 'written'} to {args.out}"
     return 0, report.as_dict() | {"out": args.out}, f"{report}\n{done}"
+
+
+@contextmanager
+def _reading(args) -> Iterator:
+    """``map``, or what stands for it where several workers are asked for."""
+    if args.workers is None or args.workers == 1:
+        yield map
+        return
+    if args.workers < 1:
+        raise ConfigError("--workers", f"{args.workers} is no number of workers", "give one or more")
+    from flexpose_ray.engine.reading import reading
+
+    with reading(args.workers, args.address) as read_files:
+        yield read_files
+
+
+def fetch(args) -> Outcome:
+    from flexpose_ray.engine.runtime.progress import ProgressLine
+    from flexpose_ray.sources.fetch import PUBLISHED, fetch, where_to_get
+
+    if args.name is None:
+        return 0, sorted(PUBLISHED), "\n".join(where_to_get(name) for name in sorted(PUBLISHED))
+    if args.dry_run:
+        return 0, where_to_get(args.name), where_to_get(args.name)
+    files = fetch(args.name, args.out, ProgressLine("MB", label="fetch"))
+    sources = "\n".join(f"coco:{file}" for file in files)
+    return 0, [str(file) for file in files], f"fetched, checked and unpacked:\n{sources}"
 
 
 def formats(args) -> Outcome:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.sources.pose_file import write_poses
-from flexpose_ray.sources.read import ReadReport, read_source
+from flexpose_ray.sources.read import Map, ReadReport, read_source
 
 
 def prepare(
@@ -17,6 +18,8 @@ def prepare(
     write: bool = True,
     preview: str | None = None,
     pictures: str | Path = ".",
+    read_files: Map = map,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
     **options: str,
 ) -> ReadReport:
     """Read annotations and write them as a pose set.
@@ -28,6 +31,8 @@ def prepare(
         write: False checks everything without writing.
         preview: a picture to write, with some of the poses drawn; None: none.
         pictures: folder of the annotated pictures, for the preview.
+        read_files: how files are read; see :func:`flexpose_ray.sources.read.read_source`.
+        on_progress: takes (files read, files in all).
         options: of the reading, as they may follow the ``?`` of the source.
 
     Returns:
@@ -42,7 +47,7 @@ def prepare(
         raise ConfigError(
             f"out {str(out_uri)!r}", "a pose set is one .parquet file", "write it like sets/poses.parquet"
         )
-    poses, report = read_source(source, mapping, **options)
+    poses, report = read_source(source, mapping, read_files, on_progress, **options)
     if write:
         write_poses(out_uri, poses, report.card())
     if write and preview is not None:

@@ -32,7 +32,11 @@ Map = Callable[[Callable[[Path], list], list[Path]], Iterable[list]]
 
 
 def read_source(
-    source: str, mapping: str | Path | None = None, read_files: Map = map, **options: str
+    source: str,
+    mapping: str | Path | None = None,
+    read_files: Map = map,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    **options: str,
 ) -> tuple[PoseSet, ReadReport]:
     """Read a set of annotations into poses.
 
@@ -43,6 +47,7 @@ def read_source(
             needs cameras, as in ``bvh:PATH?cameras=fixed&every=3``; see :class:`~flexpose_ray.sources.cameras.Cameras`.
         mapping: YAML file from a skeleton's joints to the set's own, for kinds whose joints vary.
         read_files: how a format's reader is called on the set's files; as ``map``, in their order.
+        on_progress: takes (files read, files in all).
         options: more of what may follow the ``?``.
 
     Raises:
@@ -72,32 +77,40 @@ def read_source(
     if entry.in_3d:
         cameras = parse_cameras({k: v for k, v in read.own.items() if k in CAMERA_OPTIONS}, source)
     reader_options = {name: value for name, value in read.own.items() if name in entry.options}
-    parts = _parts(entry, path, kind, read_files, read.max_bad, reader_options)
+    files = _files(entry, path, kind)
+    root = path if path.is_dir() else path.parent
+    parts = _parts(
+        read_files(partial(_read_one, entry, root, reader_options), files), len(files), read.max_bad, on_progress
+    )
     if cameras is not None:
         return to_pose_set(str(path), film(parts, cameras, joint_map), None, read)
     return to_pose_set(str(path), parts, joint_map, read)
 
 
-def _parts(
-    entry: Format, path: Path, kind: str, read_files: Map, max_bad: float, options: dict[str, str]
-) -> Iterator[Part]:
-    """What the format's reader finds in the set's files, one file after another."""
+def _files(entry: Format, path: Path, kind: str) -> list[Path]:
+    """The files that a source's path stands for."""
     if not path.exists():
         raise DataError(path, "no such file or folder", "check the path of the source")
     if path.is_file():
-        files = [path]
-    elif not entry.files:
+        return [path]
+    if not entry.files:
         raise DataError(path, "is a folder, expected a file", f"give the {kind} file itself")
-    else:
-        files = entry.files(path)
-    root, bad = path if path.is_dir() else path.parent, []
-    for parts in read_files(partial(_read_one, entry, root, options), files):
+    return entry.files(path)
+
+
+def _parts(
+    found: Iterable[list[Part] | DataError], files: int, max_bad: float, on_progress: Callable[[int, int], None]
+) -> Iterator[Part]:
+    """What was found in each file, one after another; few files that cannot be read count as unreadable rows."""
+    bad = 0
+    for done, parts in enumerate(found, 1):
         if isinstance(parts, DataError):
-            bad.append(parts)
-            if len(bad) > max_bad * len(files):
+            bad += 1
+            if bad > max_bad * files:
                 raise parts
             parts = [RawPoses(np.zeros((0, 0, 2)), [], [], bad=((parts.where, parts.problem),))]
         yield from parts
+        on_progress(done, files)
 
 
 def _read_one(entry: Format, root: Path, options: dict[str, str], file: Path) -> list[Part] | DataError:
