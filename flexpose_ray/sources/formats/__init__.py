@@ -8,21 +8,21 @@ from pathlib import Path
 
 from flexpose_ray.sources.film import Clip
 from flexpose_ray.sources.formats.coco import read_coco
-from flexpose_ray.sources.formats.h36m import h36m3d_files, h36m_files, read_h36m, read_h36m3d
-from flexpose_ray.sources.formats.label_tools import labelme_files, read_cvat, read_labelme, read_labelstudio
-from flexpose_ray.sources.formats.lsp import read_lsp
-from flexpose_ray.sources.formats.mediapipe import read_mediapipe
 from flexpose_ray.sources.formats.motion import bvh_files, read_bvh_clip, read_npz_clips
-from flexpose_ray.sources.formats.mpi_inf_3dhp import mpi_files, read_mpi
-from flexpose_ray.sources.formats.mpii import read_mpii
-from flexpose_ray.sources.formats.openpose import openpose_files, read_openpose
-from flexpose_ray.sources.formats.penn import penn_files, read_penn
-from flexpose_ray.sources.formats.pts import pts_files, read_pts
-from flexpose_ray.sources.formats.sleap import read_sleap
-from flexpose_ray.sources.formats.surreal import read_surreal, surreal_files
+from flexpose_ray.sources.formats.published.h36m import h36m3d_files, h36m_files, read_h36m, read_h36m3d
+from flexpose_ray.sources.formats.published.lsp import read_lsp
+from flexpose_ray.sources.formats.published.mpi_inf_3dhp import mpi_files, read_mpi
+from flexpose_ray.sources.formats.published.mpii import read_mpii
+from flexpose_ray.sources.formats.published.penn import penn_files, read_penn
+from flexpose_ray.sources.formats.published.pts import pts_files, read_pts
+from flexpose_ray.sources.formats.published.surreal import read_surreal, surreal_files
+from flexpose_ray.sources.formats.published.wflw import read_wflw, whole_folder
 from flexpose_ray.sources.formats.table import read_table
-from flexpose_ray.sources.formats.wflw import read_wflw, whole_folder
-from flexpose_ray.sources.formats.yolo import read_yolo, yolo_files
+from flexpose_ray.sources.formats.tools.label_tools import labelme_files, read_cvat, read_labelme, read_labelstudio
+from flexpose_ray.sources.formats.tools.mediapipe import read_mediapipe
+from flexpose_ray.sources.formats.tools.openpose import openpose_files, read_openpose
+from flexpose_ray.sources.formats.tools.sleap import read_sleap
+from flexpose_ray.sources.formats.tools.yolo import read_yolo, yolo_files
 from flexpose_ray.sources.raw import RawPoses
 
 Found = RawPoses | Clip | Iterator[RawPoses] | Iterator[Clip]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from flexpose_ray.errors import ConfigError, DataError
-from flexpose_ray.sources.formats.wflw import WFLW_TO_68
+from flexpose_ray.sources.formats.published.wflw import WFLW_TO_68
 from flexpose_ray.sources.joint_map import JointMap
 from flexpose_ray.sources.known import known_map
 from flexpose_ray.sources.raw import RawPoses, split_visibility

@@ -8,7 +8,7 @@ import scipy.io
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.sources.formats.mpii import JOINTS
+from flexpose_ray.sources.formats.published.mpii import JOINTS
 from flexpose_ray.sources.read import read_source
 from tests.sources.reading import joints
 from tests.sources.reading import read as read_kind

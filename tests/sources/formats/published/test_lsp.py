@@ -6,7 +6,7 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.sources.form import to_pose_set
-from flexpose_ray.sources.formats.lsp import JOINTS, read_lsp
+from flexpose_ray.sources.formats.published.lsp import JOINTS, read_lsp
 
 
 def read(path):

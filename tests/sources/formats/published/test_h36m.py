@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flexpose_ray.errors import ConfigError, DataError
-from flexpose_ray.sources.formats.h36m import MOVING, action_of
+from flexpose_ray.sources.formats.published.h36m import MOVING, action_of
 from tests.sources.reading import joints, read
 
 # The published numbers of the joints, by the data set's own names, written again from its description.

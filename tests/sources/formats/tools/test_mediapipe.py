@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.sources.formats.mediapipe import NAMES
+from flexpose_ray.sources.formats.tools.mediapipe import NAMES
 from tests.sources.reading import joints, read
 
 PIXELS_S2 = np.random.default_rng(0).integers(10, 400, (33, 2)).astype(float)

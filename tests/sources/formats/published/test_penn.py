@@ -9,7 +9,7 @@ import scipy.io
 from flexpose_ray.errors import DataError
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.sources.formats.penn import JOINTS
+from flexpose_ray.sources.formats.published.penn import JOINTS
 from tests.sources.reading import read as read_kind
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.geometry import uncrop
-from flexpose_ray.sources.formats.wflw import OF_98
+from flexpose_ray.sources.formats.published.wflw import OF_98
 from tests.sources.reading import read
 
 FACES_NS2 = np.random.default_rng(0).integers(10, 500, (3, 98, 2)) / 1.0

@@ -1,0 +1,1 @@
+"""The data sets that people publish and everybody compares with."""

@@ -1,0 +1,1 @@
+"""What annotation tools and pose estimators write."""
