@@ -11,6 +11,8 @@ class FlexPoseError(Exception):
     """
 
     def __init__(self, where: str, problem: str, hint: str = ""):
+        if "\n" in str(problem):  # it may quote another's message
+            problem = " ".join(str(problem).split())
         self.where, self.problem, self.hint = str(where), problem, hint
         super().__init__(f"{where}: {problem}" + (f" ({hint})" if hint else ""))
 

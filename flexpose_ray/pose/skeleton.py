@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
+from reprlib import repr as short  # what a file repeats by reference would never end
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ def _parse(found: Any, where: str) -> Skeleton:
         raise wrong(f"unknown key {unknown[0]!r}")
     name, category = found["name"], found.get("category", "object")
     if not all(isinstance(word, str) and NAME.fullmatch(word) for word in (name, category)):
-        raise wrong(f"name {name!r}, category {category!r}: expected small letters, digits and _")
+        raise wrong(f"name {short(name)}, category {short(category)}: expected small letters, digits and _")
     joints = found["joints"]
     if not isinstance(joints, list) or not all(isinstance(j, str) and j and len(j) <= 80 for j in joints):
         raise wrong("joints are a list of names")
@@ -149,23 +150,23 @@ def _parse(found: Any, where: str) -> Skeleton:
 
     def chain(value: Any) -> list[int]:
         if not isinstance(value, list) or len(value) < 2 or not all(isinstance(j, str) and j in at for j in value):
-            raise wrong(f"found {str(value)[:80]}, expected a list of two joints or more")
+            raise wrong(f"found {short(value)}, expected a list of two joints or more")
         return [at[joint] for joint in value]
 
     flip = list(range(len(joints)))
     for pair in found.get("mirror") or []:
         a, b, *more = chain(pair)
         if more or a == b or flip[a] != a or flip[b] != b:
-            raise wrong(f"mirror: {pair} is no pair, or one of them has another")
+            raise wrong(f"mirror: {short(pair)} is no pair, or one of them has another")
         flip[a], flip[b] = b, a
     limbs, hues = [], []
     for k, entry in enumerate(found["limbs"] if isinstance(found["limbs"], list) else []):
         entry = {"chain": entry} if isinstance(entry, list) else entry
         if not isinstance(entry, dict) or not set(entry) <= {"chain", "hue"} or "chain" not in entry:
-            raise wrong(f"limbs: found {str(entry)[:80]}, expected a list of joints or {{chain: [...], hue: 0.5}}")
+            raise wrong(f"limbs: found {short(entry)}, expected a list of joints or {{chain: [...], hue: 0.5}}")
         hue = entry.get("hue", k * HUE_STEP % 1)
         if isinstance(hue, bool) or not isinstance(hue, int | float) or not 0 <= hue < 1:
-            raise wrong(f"limbs: hue {hue!r}, expected a number from 0 to 1")
+            raise wrong(f"limbs: hue {short(hue)}, expected a number from 0 to 1")
         ends = list(itertools.pairwise(chain(entry["chain"])))
         if any(a == b for a, b in ends):
             raise wrong("limbs: a limb from a joint to itself")

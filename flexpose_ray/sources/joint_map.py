@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from reprlib import repr as short  # what a file repeats by reference would never end
 
 import numpy as np
 import yaml
@@ -157,7 +158,7 @@ def _parts(value: object, where: str) -> Parts | list[Parts]:
 def _mean(value: object, where: str) -> Parts:
     names = value if isinstance(value, list) else [value]
     if not names or not all(isinstance(name, str) and name for name in names):
-        problem = f"found {value}, expected a joint's name, a list of names or {{first: [NAME, ...]}}"
+        problem = f"found {short(value)}, expected a joint's name, a list of names or {{first: [NAME, ...]}}"
         raise ConfigError(where, problem, "write it like `neck: [l_shoulder, r_shoulder]`")
     return tuple(names)
 

@@ -12,7 +12,7 @@ import yaml
 
 from flexpose_ray.errors import DataError
 
-MAX_BYTES = 8 << 30  # of what a packed file may hold
+MAX_BYTES = 4 << 30  # of what a packed file may hold
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -20,7 +20,7 @@ def unpacked(path: Path) -> bytes:
     """Read a file; gzip is unpacked, whatever the file's name.
 
     Raises:
-        DataError: a damaged gzip file, one that holds more than 8 GiB, or a file that cannot be read.
+        DataError: a damaged gzip file, one that holds more than 4 GiB, or a file that cannot be read.
     """
     try:
         content = path.read_bytes()

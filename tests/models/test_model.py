@@ -22,7 +22,7 @@ from flexpose_ray.storage.open import open_store
 from tests.run_specs import run_spec
 from tests.small_flow import save_blended, save_flow, save_taught
 
-SPARED = ("boto3", "cv2", "matplotlib", "pandas", "pyarrow", "ray", "scipy", "sklearn", "yaml")
+SPARED = ("boto3", "cv2", "matplotlib", "pandas", "pyarrow", "ray", "scipy", "sklearn")
 USE = f"""
 import sys
 import flexpose_ray
