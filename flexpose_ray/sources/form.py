@@ -21,6 +21,7 @@ from flexpose_ray.sources.report import NAMED, ReadReport
 
 MAX_COORDINATE = 1e5  # no picture is larger, so a greater coordinate is a broken number
 OUTSIDE_UNIT = 0.2  # of a picture's side; how far joints of shares may lie outside of it
+NO_SHARE = 3.0  # of a picture's side; nobody's joint is so far away
 CROP_SLACK = 1e-3
 
 
@@ -36,6 +37,7 @@ class _Counts:
     kept: int = 0
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     no_unit: bool = True
+    no_share: int = 0
     pictures: list[np.ndarray] = field(default_factory=list)
     unknown: list[DataError] = field(default_factory=list)
 
@@ -69,6 +71,9 @@ def to_pose_set(
     if counts.no_unit and options.size is None and counts.rows:
         problem = "all coordinates lie between 0 and 1: shares of pictures whose size is not known"
         raise DataError(source, problem, f"give their size: {source}?size=640x480 (1x1 where both are of one scale)")
+    if options.size not in (None, (1, 1)) and counts.no_share > counts.rows / 2:
+        problem = "coordinates are no shares of a picture: most lie far beyond 1"
+        raise DataError(source, problem, "leave size= out where they are pixels")
     if not kept and counts.unknown:
         raise counts.unknown[0]
     counts.notes += [str(error) for error in counts.unknown[:NAMED]]
@@ -115,6 +120,7 @@ def _form(
     counts.numbered += len(points_NS2)
     whole_N = ~gaps_NJ.any(1)
     counts.no_unit &= _in_unit(formed_NJ2[whole_N], raw.min_extent)
+    counts.no_share += int((np.abs(formed_NJ2[whole_N]) > NO_SHARE).any((1, 2)).sum())
     formed_NJ2 = _placed(formed_NJ2, skeleton, options)
     huge_N = (np.abs(formed_NJ2) > MAX_COORDINATE).any((1, 2))
     small_N = np.ptp(formed_NJ2, axis=1).max(1, initial=0) < raw.min_extent
@@ -149,7 +155,7 @@ def _missing(raw: RawPoses, options: Options) -> np.ndarray:
     if raw.missing_NS is not None:
         missing_NS |= raw.missing_NS
     if raw.confidence_NS is not None:
-        missing_NS |= raw.confidence_NS < options.min_confidence
+        missing_NS |= ~(raw.confidence_NS >= options.min_confidence)  # NaN is no confidence
     if raw.marks_missing:
         for mark in (0, -1):
             at_NS = (points_NS2 == mark).all(2)

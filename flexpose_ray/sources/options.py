@@ -46,25 +46,28 @@ COMMON = {
     "min_confidence": f"min_confidence=0.5: joints of less are missing (default {MIN_CONFIDENCE})",
     "max_bad": f"max_bad=0.05: share of rows that may be unreadable (default {MAX_BAD})",
 }
+OF_PICTURES = ("size", "y", "min_confidence")
 
 
-def parse_options(query: str, source: str, own: tuple[str, ...] = ()) -> Options:
+def parse_options(query: str, source: str, own: tuple[str, ...] = (), in_3d: bool = False) -> Options:
     """Parse ``size=640x480&y=up``.
 
     Args:
         query: what follows the ``?``; may be empty.
         source: for errors.
         own: the names of options that only this format has; their values are left to it.
+        in_3d: whether cameras make the pictures, so that nothing is to be said of them.
 
     Raises:
         ConfigError: an unknown option, an option twice, or a value that cannot be used.
     """
     where = f"source {source!r}"
+    common = [name for name in COMMON if not (in_3d and name in OF_PICTURES)]
     pairs = parse_qsl(query, keep_blank_values=True)
     given = dict(pairs)
     for name, _ in pairs:
-        if name not in COMMON and name not in own:
-            raise ConfigError(where, f"unknown option {name!r}", f"the options are {', '.join([*own, *COMMON])}")
+        if name not in common and name not in own:
+            raise ConfigError(where, f"unknown option {name!r}", f"the options are {', '.join([*own, *common])}")
         if sum(name == other for other, _ in pairs) > 1:
             raise ConfigError(where, f"{name} stands there twice", "give it once")
 

@@ -71,7 +71,7 @@ def read_source(
     path, query = _path_and_query(_expand(rest, source))
     query = "&".join([*([query] if query else []), *(f"{name}={value}" for name, value in options.items())])
     own = (*entry.options, *(CAMERA_OPTIONS if entry.in_3d else ()))
-    read = parse_options(query, source, own)
+    read = parse_options(query, source, own, entry.in_3d)
     joint_map = read_mapping(mapping, read.skeleton) if mapping is not None else None
     cameras = None
     if entry.in_3d:

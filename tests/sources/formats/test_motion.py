@@ -198,6 +198,7 @@ def test_a_folder_is_read_through_and_names_of_bandai_namco_tell_the_action(tmp_
         ("?cameras=fixed&every=", "every is ''"),
         ("?cameras=fixed&every=9999999999", "every is '9999999999'"),
         ("?cameras=fixed&up=w", "up is 'w', expected an axis"),
+        ("?cameras=fixed&size=640x480", "unknown option 'size'"),
         ("?cameras=fixed&cameras=random", "cameras stands there twice"),
     ],
 )

@@ -87,6 +87,13 @@ def test_shares_of_pictures_need_the_pictures_size(tmp_path):
     assert_pixels(read_source(f"table:{tmp_path}/p.npz?size=640x480")[0])
 
 
+def test_pixels_are_no_shares(tmp_path):
+    np.savez(tmp_path / "p.npz", keypoints=PIXELS_NJ2 / 5)
+    with pytest.raises(DataError, match=r"coordinates are no shares of a picture.*leave size= out"):
+        read_source(f"table:{tmp_path}/p.npz?size=640x480")
+    assert_pixels(read_source(f"table:{tmp_path}/p.npz?size=1x1")[0], PIXELS_NJ2 / 5)
+
+
 def test_crop_units_need_no_size(tmp_path):
     poses = PoseSet(crop(PIXELS_NJ2)[0])
     np.savez(tmp_path / "p.npz", keypoints=poses.keypoints_NJ2)
