@@ -187,9 +187,7 @@ def test_a_flow_s_file_holds_the_student_alone(flow_uri):
 def test_a_stylegan_that_a_flow_has_taught_is_exported_too(format, tmp_path):
     save_taught(str(tmp_path / "model"))
     save_blended(str(tmp_path / "blended"), str(tmp_path / "model"))
-    for name in (
-        ("model", "blended") if format == "torchscript" else ("blended",)
-    ):  # which takes minutes
+    for name in ("model", "blended") if format == "torchscript" else ("blended",):  # which takes minutes
         uri, out = str(tmp_path / name), str(tmp_path / f"{name}-out")
         card = export_model(uri, format, out)
         assert (card["kind"], len(card["files"])) == ("stylegan", 3)
