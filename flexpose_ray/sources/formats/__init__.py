@@ -18,6 +18,7 @@ from flexpose_ray.sources.formats.published.pts import pts_files, read_pts
 from flexpose_ray.sources.formats.published.surreal import read_surreal, surreal_files
 from flexpose_ray.sources.formats.published.wflw import read_wflw, whole_folder
 from flexpose_ray.sources.formats.table import read_table
+from flexpose_ray.sources.formats.tools.deeplabcut import read_deeplabcut
 from flexpose_ray.sources.formats.tools.label_tools import labelme_files, read_cvat, read_labelme, read_labelstudio
 from flexpose_ray.sources.formats.tools.mediapipe import read_mediapipe
 from flexpose_ray.sources.formats.tools.openpose import openpose_files, read_openpose
@@ -70,6 +71,12 @@ FORMATS = {
         mapped=True,
     ),
     "cvat": Format(read_cvat, "CVAT for images or for video: XML with skeletons", "cvat:annotations.xml", mapped=True),
+    "deeplabcut": Format(
+        read_deeplabcut,
+        "DeepLabCut: .h5 of its results or labels; its .csv is a table:",
+        "deeplabcut:videoDLC.h5?skeleton=mouse.yaml",
+        mapped=True,
+    ),
     "h36m": Format(
         read_h36m,
         "Human3.6M in 2D: .cdf as published, data_2d_*.npz of VideoPose3D, mmpose's .npz, the simplified set's .mat",
