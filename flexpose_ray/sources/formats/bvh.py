@@ -16,7 +16,7 @@ COMMENT = re.compile(r"(#|//).*")
 KEYWORD = re.compile(r"\s*(root|joint|end\s*:?\s*site|offset|channels|[{}])(?![a-z])", re.IGNORECASE)
 FRAMES = re.compile(r"frames\s*:?\s*(\d{1,9}(?:\.0*)?)", re.IGNORECASE)
 FRAME_TIME = re.compile(r"frame\s*time\s*:?", re.IGNORECASE)
-ONE_MORE = 1  # frames that some programs count too many
+ONE_OFF = 1  # frames that some programs count too many or too few
 CHANNELS = [f"{axis}{what}" for what in ("position", "rotation") for axis in AXES]
 
 
@@ -174,7 +174,7 @@ def _motion(path: Path, lines: list[str], start: int, channels: int) -> tuple[np
     if not rows:
         raise DataError(path, f"no frame there, its header counts {count}", "give a whole BVH file")
     notes = ()
-    if len(rows) < count - ONE_MORE or len(rows) > count:
+    if abs(len(rows) - count) > ONE_OFF:
         raise DataError(path, f"found {len(rows)} frames, expected the {count} of its header", "give a whole BVH file")
     if len(rows) != count:
         notes = (f"{path.name}: found {len(rows)} frames where the header counts {count}",)
