@@ -95,6 +95,7 @@ def formats(args) -> Outcome:
     from flexpose_ray.sources.cameras import CAMERA_OPTIONS, USE
     from flexpose_ray.sources.formats import FORMATS
     from flexpose_ray.sources.options import COMMON
+    from flexpose_ray.studio.options import USE as STUDIO
 
     found, lines = {}, []
     for kind, entry in sorted(FORMATS.items()):
@@ -103,7 +104,7 @@ def formats(args) -> Outcome:
         lines += [f"{kind}: {entry.summary}", f"    {entry.example}"]
         lines += [f"    options: {', '.join(options)}"] if options else []
     lines += ["poses: a pose set that `flexpose prepare` wrote", "    poses:sets/coco.parquet"]
-    lines += ["synthetic: people made by the package", "    synthetic:rowing?count=2000&seed=0"]
+    lines += ["synthetic: people made by the package", "    synthetic:rowing?count=2000&seed=0", f"    {STUDIO}"]
     lines += ["", "options of all kinds that are read from files, behind a ?, joined by &:"]
     lines += [f"    {text}" for text in COMMON.values()]
     lines += [f"motion in 3D needs cameras: {USE}"]

@@ -3,8 +3,9 @@
 Each colour channel of a pixel takes the brightest limb there: ``max over limbs of profile(distance) * colour``. The
 distance is that of the pixel's centre from the limb's line segment, and the profile is
 
-    gaussian  exp(-d^2 / (2 w^2)), zero from 3 w on    soft and thick, for training
-    line      clip(w - d + 1/2 pixel, 0, 1 pixel)      a stick of half width w, anti-aliased
+    gaussian     exp(-d^2 / (2 w^2)), zero from 3 w on    soft and thick, for training
+    exponential  exp(-d / w), zero from 8 w on            sharp with a far tail, for the small images of a detector
+    line         clip(w - d + 1/2 pixel, 0, 1 pixel)      a stick of half width w, anti-aliased
 
 with the width w in crop units. Images are float in [-1, 1], or uint8 in [0, 255].
 """
@@ -20,8 +21,8 @@ import torch
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.skeleton import Skeleton, get_skeleton
 
-PROFILES = ("gaussian", "line")
-REACH = 3.0  # a gaussian limb ends at this many widths
+PROFILES = ("gaussian", "exponential", "line")
+REACH = {"gaussian": 3.0, "exponential": 8.0}  # such a limb ends at this many widths
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Alpha:
         skeleton_name: of a shipped skeleton; of one's own its definition (:attr:`Skeleton.text`).
         size: side of the image in pixels.
         channels: 3 for one colour a limb, 1 for white limbs.
-        profile: "gaussian" or "line".
+        profile: "gaussian", "exponential" or "line".
         width: limb width w in crop units (1/32 is two pixels of 64).
 
     Raises:
@@ -92,7 +93,10 @@ class Alpha:
         square_NLSS = (x_NL1S - share_NLSS * ax).square() + (y_NLS1 - share_NLSS * ay).square()
         if self.profile == "gaussian":
             value = torch.exp(square_NLSS * (-0.5 / self.width**2))
-            value = torch.where(square_NLSS < (REACH * self.width) ** 2, value, 0.0)
+            value = torch.where(square_NLSS < (REACH["gaussian"] * self.width) ** 2, value, 0.0)
+        elif self.profile == "exponential":
+            distance = (square_NLSS + 1e-7).sqrt()  # so that its slope is finite on the limb itself
+            value = torch.where(distance < REACH["exponential"] * self.width, torch.exp(-distance / self.width), 0.0)
         else:
             value = ((self.width - (square_NLSS + 1e-12).sqrt()) * self.size + 0.5).clamp(0, 1)
         planes = [(value * colors_LC[:, c, None, None]).amax(1) for c in range(self.channels)]
@@ -103,7 +107,7 @@ class Alpha:
         import cv2  # here, so that sampling poses does not load it
 
         canvas = np.zeros((self.size, self.size, self.channels), np.float32)
-        reach = self.width * REACH if self.profile == "gaussian" else self.width + 0.5 / self.size
+        reach = self.width * REACH[self.profile] if self.profile in REACH else self.width + 0.5 / self.size
         for (a, b), color_C in zip(self.skeleton.limbs, self.colors_LC, strict=True):
             start_2, end_2 = keypoints_J2[a].astype(np.float32), keypoints_J2[b].astype(np.float32)
             low = np.floor((np.minimum(start_2, end_2) - reach) * self.size).astype(int).clip(0, self.size)
@@ -117,7 +121,10 @@ class Alpha:
             square_HW = (x_W - share_HW * ax) ** 2 + (y_H1 - share_HW * ay) ** 2
             if self.profile == "gaussian":
                 value_HW = cv2.exp(square_HW * np.float32(-0.5 / self.width**2))
-                value_HW[square_HW >= (REACH * self.width) ** 2] = 0
+                value_HW[square_HW >= reach**2] = 0
+            elif self.profile == "exponential":
+                distance_HW = np.sqrt(square_HW + np.float32(1e-7))
+                value_HW = np.where(distance_HW < reach, np.exp(-distance_HW / self.width), 0).astype(np.float32)
             else:
                 value_HW = ((self.width - np.sqrt(square_HW)) * self.size + 0.5).clip(0, 1)
             patch = canvas[low[1] : high[1], low[0] : high[0]]

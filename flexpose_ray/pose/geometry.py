@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flexpose_ray.errors import DataError
-from flexpose_ray.pose.skeleton import Skeleton
+from flexpose_ray.pose.skeleton import BODY_15, Skeleton
 
 if TYPE_CHECKING:  # importing torch takes seconds, and arrays do not need it
     import torch
@@ -68,17 +68,45 @@ def project(
         DataError: a joint is not in front of the camera.
     """
     world_NJ3 = np.asarray(world_NJ3, np.float64)
-    x_NJ, y_NJ, z_NJ = np.moveaxis(world_NJ3 - world_NJ3.mean(1, keepdims=True), 2, 0)
-    yaw_N1, pitch_N1 = (np.broadcast_to(angle, len(world_NJ3))[:, None] for angle in (yaw_N, pitch_N))
-    right_NJ = np.cos(yaw_N1) * x_NJ - np.sin(yaw_N1) * z_NJ
-    near_NJ = np.sin(yaw_N1) * x_NJ + np.cos(yaw_N1) * z_NJ
-    up_NJ = np.cos(pitch_N1) * y_NJ - np.sin(pitch_N1) * near_NJ
-    near_NJ = np.sin(pitch_N1) * y_NJ + np.cos(pitch_N1) * near_NJ
-    depth_NJ = np.broadcast_to(distance_N, len(world_NJ3))[:, None] - near_NJ
+    pixels_NJ2, depth_NJ = seen(world_NJ3, world_NJ3.mean(1), yaw_N, pitch_N, distance_N, focal_px)
     if (depth_NJ <= 0).any():
         row = int((depth_NJ <= 0).any(1).argmax())
         raise DataError(f"pose {row}", "a joint is behind the camera", "put the camera further away")
-    return focal_px * np.stack([right_NJ, -up_NJ], 2) / depth_NJ[..., None]
+    return pixels_NJ2
+
+
+def seen(
+    world_NP3: np.ndarray,
+    middle_N3: np.ndarray,
+    yaw_N: np.ndarray,
+    pitch_N: np.ndarray,
+    distance_N: np.ndarray,
+    focal_px: float = FOCAL_PX,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Any points through the cameras of :func:`project`, which look at ``middle_N3``.
+
+    Returns:
+        pixels_NP2: float64, as :func:`project`; without meaning where the depth is not positive.
+        depth_NP: distance in front of the camera, along its line of sight.
+    """
+    x_NP, y_NP, z_NP = np.moveaxis(world_NP3 - middle_N3[:, None], 2, 0)
+    yaw_N1, pitch_N1 = (np.broadcast_to(angle, len(world_NP3))[:, None] for angle in (yaw_N, pitch_N))
+    right_NP = np.cos(yaw_N1) * x_NP - np.sin(yaw_N1) * z_NP
+    near_NP = np.sin(yaw_N1) * x_NP + np.cos(yaw_N1) * z_NP
+    up_NP = np.cos(pitch_N1) * y_NP - np.sin(pitch_N1) * near_NP
+    near_NP = np.sin(pitch_N1) * y_NP + np.cos(pitch_N1) * near_NP
+    depth_NP = np.broadcast_to(distance_N, len(world_NP3))[:, None] - near_NP
+    return focal_px * np.stack([right_NP, -up_NP], 2) / np.where(depth_NP == 0, 1.0, depth_NP)[..., None], depth_NP
+
+
+def body_length(body_FJ3: np.ndarray) -> float:
+    """Of body_15 in 3D: head to neck to pelvis, hip to knee to ankle (mean of both legs); median of the frames."""
+    at = {joint: body_FJ3[:, i] for i, joint in enumerate(BODY_15.joints)}
+    chains = [("head", "neck", 1.0), ("neck", "pelvis", 1.0)]
+    for side in ("left", "right"):
+        chains += [(f"{side}_hip", f"{side}_knee", 0.5), (f"{side}_knee", f"{side}_ankle", 0.5)]
+    length_F = sum(share * np.linalg.norm(at[a] - at[b], axis=1) for a, b, share in chains)
+    return float(np.median(length_F))
 
 
 def flip(keypoints_NJ2: np.ndarray, skeleton: Skeleton) -> np.ndarray:

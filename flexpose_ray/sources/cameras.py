@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexpose_ray.errors import ConfigError, DataError
-from flexpose_ray.pose.geometry import project
-from flexpose_ray.pose.skeleton import BODY_15
+from flexpose_ray.pose.geometry import body_length, project
 
 FIXED_YAWS, FIXED_PITCH = (45, 135, 225, 315), 10  # degrees
 RANDOM_PITCHES = (0, 30)  # degrees
@@ -111,13 +110,3 @@ def upright(world_FS3: np.ndarray, up: str) -> np.ndarray:
     """Turn positions so that the axis ``up`` (one of ``TURNS``) becomes y; sides stay as they are."""
     columns, signs = TURNS[up]
     return world_FS3 if up == "y" else world_FS3[..., columns] * signs
-
-
-def body_length(body_FJ3: np.ndarray) -> float:
-    """Head to neck to pelvis, then hip to knee to ankle (mean of both legs); median of the frames."""
-    at = {joint: body_FJ3[:, i] for i, joint in enumerate(BODY_15.joints)}
-    chains = [("head", "neck", 1.0), ("neck", "pelvis", 1.0)]
-    for side in ("left", "right"):
-        chains += [(f"{side}_hip", f"{side}_knee", 0.5), (f"{side}_knee", f"{side}_ankle", 0.5)]
-    length_F = sum(share * np.linalg.norm(at[a] - at[b], axis=1) for a, b, share in chains)
-    return float(np.median(length_F))

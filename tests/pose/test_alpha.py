@@ -1,6 +1,7 @@
 """alpha: both implementations draw the same picture, and the picture is the one that the formula promises."""
 
 import colorsys
+import math
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ def drawn(alpha, pose_J2):
 
 @pytest.mark.parametrize("size", [16, 33, 64])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("profile", ["gaussian", "line"])
+@pytest.mark.parametrize("profile", ["gaussian", "exponential", "line"])
 @pytest.mark.parametrize("skeleton", ["body_15", "face_68"])
 def test_torch_and_opencv_draw_the_same(skeleton, profile, channels, size):
     rng = np.random.default_rng(size)
@@ -71,7 +72,7 @@ def test_a_line_s_edge_is_blended_over_one_pixel():
     np.testing.assert_allclose(share_W[32:38].numpy(), [1, 1, 1, 1, 0.2, 0], atol=1e-4)
 
 
-@pytest.mark.parametrize("profile", ["gaussian", "line"])
+@pytest.mark.parametrize("profile", ["gaussian", "exponential", "line"])
 def test_every_channel_takes_the_brightest_limb(profile):
     alpha = Alpha(size=64, profile=profile)
     dot = (drawn(alpha, upright())[:, 48, 32] + 1) / 2  # where all other limbs meet
@@ -111,6 +112,18 @@ def test_a_limb_that_leaves_the_canvas_is_drawn_up_to_its_edge(profile):
     assert drawn(alpha, upright((-3, -2), (-3, 4))).max() == -1
 
 
+def test_an_exponential_limb_fades_by_the_formula_and_its_points_can_be_learned_on_the_limb_itself():
+    width = 0.04
+    image = drawn(Alpha(size=64, profile="exponential", width=width), upright())
+    for column in (33, 40, 52):
+        value = math.exp(-((column + 0.5) / 64 - 0.5) / width)
+        assert image[0, 32, column] == pytest.approx(2 * value - 1, abs=0.01)
+    assert (image[0, 32, 54:] == -1).all()  # from eight widths on
+    ends = torch.tensor(upright((0.5078125, 0.25), (0.5078125, 0.75)))[None].requires_grad_()  # along pixels' centres
+    Alpha(size=64, profile="exponential", width=width).draw(ends).sum().backward()
+    assert ends.grad.isfinite().all()
+
+
 def test_x_runs_to_the_right_and_y_down():
     image = drawn(Alpha(size=32, channels=1, profile="line"), upright((0.9, 0.2), (0.9, 0.4)))[0]
     rows, columns = (image > 0).nonzero(as_tuple=True)
@@ -125,7 +138,7 @@ def test_white_limbs_mirror_with_the_pose():
     np.testing.assert_allclose(mirrored.numpy(), alpha.draw(torch.as_tensor(poses_NJ2)).flip(3).numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize("profile", ["gaussian", "line"])
+@pytest.mark.parametrize("profile", ["gaussian", "exponential", "line"])
 def test_gradients_follow_the_picture(profile):
     """Derivatives agree with difference quotients, so that a loss on images moves joints the right way."""
     rng = np.random.default_rng(1)
@@ -146,7 +159,7 @@ def test_gradients_follow_the_picture(profile):
     assert np.std(slopes) == pytest.approx(np.std(quotients), rel=0.1)
 
 
-@pytest.mark.parametrize("profile", ["gaussian", "line"])
+@pytest.mark.parametrize("profile", ["gaussian", "exponential", "line"])
 def test_gradients_stay_finite_where_joints_coincide(profile):
     pose = torch.full((1, 15, 2), 0.5 + 0.5 / 16, requires_grad=True)  # on a pixel's centre: distance 0
     Alpha(size=16, profile=profile).draw(pose).square().sum().backward()
@@ -178,7 +191,7 @@ def test_config_makes_the_same_alpha():
     ("setting", "named"),
     [
         ({"skeleton_name": "hand_7"}, "hand_7.*body_15, coco_17, face_68"),
-        ({"profile": "dashed"}, "dashed.*gaussian, line"),
+        ({"profile": "dashed"}, "dashed.*gaussian, exponential, line"),
         ({"channels": 2}, "2 channels"),
         ({"width": 0}, "must be positive"),
         ({"width": float("nan")}, "must be positive"),

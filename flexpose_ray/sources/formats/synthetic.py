@@ -1,7 +1,7 @@
-"""Pose sets made by the package: an activity seen from the side, by forward kinematics.
+"""Pose sets made by the package: an activity seen from the side, by forward kinematics, or the studio's poses.
 
-Body segments are shares of the stature (Drillis and Contini, 1966). World axes in metres: x ahead of the person, y up,
-z to the person's right, so that the camera at yaw 0 stands to the right of the person.
+World axes of activities in metres: x ahead of the person, y up, z to the person's right, so that the camera at yaw 0
+stands to the right of the person.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.geometry import crop, project
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15
+from flexpose_ray.studio.options import parse_studio
+from flexpose_ray.studio.people import SEGMENTS
+from flexpose_ray.studio.world import studio_poses
 
-SEGMENTS = {
-    "thigh": 0.245, "shank": 0.246, "trunk": 0.288, "upper_arm": 0.186, "forearm": 0.146,
-    "shoulder": 0.110, "hip": 0.052, "face": 0.125,
-}  # fmt: skip
 FRAMES_PER_PERSON = 20
 NOISE_PX = 4.0  # of one annotated joint; a person is about 600 pixels long
 
@@ -27,20 +26,24 @@ def sample_synthetic(request: str) -> PoseSet:
     """Make a pose set.
 
     Args:
-        request: ``rowing`` or ``cycling``, with count and seed: ``rowing?count=2000&seed=0`` (the defaults).
+        request: ``rowing`` or ``cycling``, with count and seed: ``rowing?count=2000&seed=0`` (the defaults); or
+            ``studio``, with the options of :class:`~flexpose_ray.studio.world.Studio`.
 
     Returns:
-        Poses with the activity as label and the person as group; every person has 20 frames.
+        Poses with the activity as label and the person as group, of whom each has 20 frames. The studio's groups are
+        clips of 16 frames.
 
     Raises:
         ConfigError: unknown activity or parameter, or a count below 1.
     """
     where = f"source 'synthetic:{request}'"
     name, _, query = request.partition("?")
-    if name not in ACTIVITIES:
-        raise ConfigError(where, f"unknown activity {name!r}", f"choose one of {', '.join(ACTIVITIES)}")
-    options = {"count": "2000", "seed": "0"}
     given = dict(parse_qsl(query, keep_blank_values=True))
+    if name == "studio":
+        return studio_poses(parse_studio(given, f"synthetic:{request}"))
+    if name not in ACTIVITIES:
+        raise ConfigError(where, f"unknown activity {name!r}", f"choose one of {', '.join(ACTIVITIES)}, studio")
+    options = {"count": "2000", "seed": "0"}
     if not set(given) <= set(options) or not all(v.isdecimal() for v in given.values()):
         raise ConfigError(where, f"cannot use {query!r}", f"write synthetic:{name}?count=2000&seed=0")
     count, seed = (int(value) for value in (options | given).values())

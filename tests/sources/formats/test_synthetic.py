@@ -109,7 +109,7 @@ def test_annotation_noise_is_small(monkeypatch):
 @pytest.mark.parametrize(
     ("request_", "problem"),
     [
-        ("juggling", r"unknown activity 'juggling' \(choose one of rowing, cycling\)"),
+        ("juggling", r"unknown activity 'juggling' \(choose one of rowing, cycling, studio\)"),
         ("", "unknown activity ''"),
         ("rowing?count=0", "count is 0"),
         ("rowing?count=-3", "cannot use 'count=-3'"),

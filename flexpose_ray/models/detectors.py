@@ -1,0 +1,58 @@
+"""Detectors on storage: what reads pictures, without what only training needs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from flexpose_ray.errors import ConfigError, WeightsError
+from flexpose_ray.models.weights import load_into, read_model, write_model
+from flexpose_ray.networks.pose_reader import PoseReader
+from flexpose_ray.storage.base import PATIENCE_S
+from flexpose_ray.training.detector_settings import DetectorSettings
+
+PARTS = ("skeletonizer", "regressor", "prepared")
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A detector as it is stored.
+
+    Attributes:
+        reader: reads pictures.
+        settings: of its training.
+        digest: identity of the weights.
+        card: what a person wants to know, see :class:`~flexpose_ray.models.weights.Model`.
+    """
+
+    reader: PoseReader
+    settings: DetectorSettings
+    digest: str
+    card: dict
+
+
+def save_detector(uri: str, reader: PoseReader, settings: DetectorSettings, card: dict) -> str:
+    """Write a detector to the folder ``uri``; returns its digest."""
+    tensors = {f"{part}.{k}": v for part in PARTS for k, v in getattr(reader, part).state_dict().items()}
+    config = {"settings": asdict(settings), "skeleton": reader.alpha.skeleton_name}
+    return write_model(uri, "detector", config, tensors, card)
+
+
+def load_detector(uri: str, patience_s: float = PATIENCE_S) -> Detector:
+    """Read a detector.
+
+    Raises:
+        WeightsError: missing, damaged, or another kind of model.
+    """
+    model = read_model(uri, "detector", patience_s)
+    try:
+        settings = DetectorSettings(**model.config["settings"])
+        alpha = settings.alpha(model.config["skeleton"])
+    except (KeyError, TypeError, ConfigError) as error:
+        raise WeightsError(uri, f"its config is not one of this version: {error}", "upgrade flexpose-ray") from error
+    networks = settings.networks(alpha.skeleton.n_joints)
+    parts = {"skeletonizer": networks["skeletonizer"], "regressor": networks["regressor"]}
+    parts["prepared"] = settings.networks(alpha.skeleton.n_joints)["regressor"]
+    for name, part in parts.items():
+        load_into(part, model.tensors, name, uri)
+        part.eval().requires_grad_(False)
+    return Detector(PoseReader(**parts, alpha=alpha, size=settings.size), settings, model.digest, model.card)

@@ -1,0 +1,210 @@
+"""Training a detector on pictures without annotations and on poses that belong to none of them.
+
+    picture -> skeleton image -> points -> skeleton image drawn anew -> picture, with another frame for its looks
+
+An adversary sees that skeleton images look like drawings of the given poses, and the way back to the picture that they
+are those of this picture. Points in the middle leave no room for anything else (KeypointGAN: Jakab et al., 2020).
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from flexpose_ray.networks.pose_reader import PoseReader
+from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.settings import SINGLE, Worker
+from flexpose_ray.training.states import load_moments, named_moments
+from flexpose_ray.training.unlabelled import Unlabelled
+
+COLLECT_AT = 0.99  # how slowly the means of the cycle's terms follow
+DRAWN_SHARE = 0.9  # of the regressor's loss from drawings of poses; the rest from what pictures become
+
+
+class DetectorTrainer:
+    """The networks, their optimizers, the averaged ones and the counters: everything that a step changes.
+
+    Args:
+        skeleton: of the poses: a name or a definition.
+        pictures: to learn from.
+        prior_NJ2: poses as the pictures' are thought to be distributed; none belongs to a picture. Crop units.
+        settings: of training.
+        worker: where it trains, and how it meets the others.
+    """
+
+    def __init__(
+        self,
+        skeleton: str,
+        pictures: Unlabelled,
+        prior_NJ2: np.ndarray,
+        settings: DetectorSettings,
+        worker: Worker = SINGLE,
+    ):
+        self.settings, self.worker, self.pictures = settings, worker, pictures
+        self.alpha = settings.alpha(skeleton)
+        self.device = torch.device(worker.device)
+        self.prior_NJ2 = torch.as_tensor(prior_NJ2, device=self.device)
+        self.networks = settings.networks(self.alpha.skeleton.n_joints)
+        self.networks.to(self.device, memory_format=torch.channels_last)
+        kept = {"skeletonizer": "skeletonizer", "regressor": "regressor", "prepared": "regressor"}
+        self.averaged = torch.nn.ModuleDict({name: copy.deepcopy(self.networks[of]) for name, of in kept.items()})
+        self.averaged.eval().requires_grad_(False)
+        self.optimizers = {
+            "prepare": torch.optim.Adam(self.networks["regressor"].parameters(), 1e-3),
+            "generators": self._adam("skeletonizer", "painter"),
+            "critic": self._adam("critic"),
+            "regressor": self._adam("regressor"),
+        }
+        self.cycle_means = torch.zeros(4, device=self.device)
+        self.step_count = 0
+
+    @property
+    def last_step(self) -> int:
+        return self.settings.prepare_steps + self.settings.steps
+
+    def step(self) -> dict[str, float]:
+        """Train on one batch: first the regressor on drawings, from ``prepare_steps`` on everything.
+
+        Returns:
+            This worker's losses: ``prepare``; or ``cycle`` (the pictures' mean absolute difference), ``g_loss``,
+            ``d_loss``, ``regressor``.
+        """
+        s = self.settings
+        rng = np.random.Generator(np.random.Philox(key=s.seed, counter=[0, 0, 0, self.step_count]))
+        losses = self._prepare(rng) if self.step_count < s.prepare_steps else self._all(rng)
+        self.step_count += 1
+        if self.step_count == s.prepare_steps:
+            for name in ("regressor", "prepared"):
+                self.averaged[name].load_state_dict(self.networks["regressor"].state_dict())
+        return losses
+
+    @property
+    def reader(self) -> PoseReader:
+        """The detector as it is now: the averaged networks."""
+        return PoseReader(**self.averaged, alpha=self.alpha, size=self.settings.size)
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        """All that training resumes from, as named tensors and numbers."""
+        tensors = {f"networks.{k}": v for k, v in self.networks.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
+        for name, optimizer in self.optimizers.items():
+            tensors |= named_moments(name, optimizer)
+        return tensors | {"cycle_means": self.cycle_means}, {"step": self.step_count}
+
+    def load_state(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
+        """Resume from :meth:`state`, bit for bit."""
+        for owner, modules in (("networks.", self.networks), ("averaged.", self.averaged)):
+            modules.load_state_dict({k.removeprefix(owner): v for k, v in tensors.items() if k.startswith(owner)})
+        for name, optimizer in self.optimizers.items():
+            load_moments(name, optimizer, tensors)
+        self.cycle_means = tensors["cycle_means"].to(self.device).clone()
+        self.step_count = int(numbers["step"])
+
+    def _prepare(self, rng: np.random.Generator) -> dict[str, float]:
+        """The regressor on drawings with noise of many strengths: what pictures become is never clean."""
+        s = self.settings
+        left = 1 - self.step_count / s.prepare_steps
+        for group in self.optimizers["prepare"].param_groups:
+            group["lr"] = 1e-3 * min(1.0, left / 0.3)
+        wanted = self._prior(rng, 2 * s.batch)
+        drawn = self.alpha.draw(wanted)
+        strength_N111 = self._tensor(rng.random((2 * s.batch, 1, 1, 1), np.float32) * 0.3)
+        noise = self._tensor(rng.standard_normal((2 * s.batch, *drawn.shape[1:]), np.float32))
+        loss = F.mse_loss(self.networks["regressor"](drawn + noise * strength_N111), wanted)
+        self._update({"prepare": (loss, ("regressor",))})
+        return {"prepare": loss.item()}
+
+    def _all(self, rng: np.random.Generator) -> dict[str, float]:
+        s, nets = self.settings, self.networks
+        rows_N = rng.integers(len(self.pictures.pictures_N3SS), size=s.batch)
+        others_N = self.pictures.companions(rows_N, rng)
+        x, companions = self._pictures(rows_N), self._pictures(others_N)
+        wanted = self._prior(rng, s.batch)
+        real = self.alpha.draw(wanted)
+
+        nets["regressor"].requires_grad_(False)
+        nets["critic"].requires_grad_(False)
+        skeletons = nets["skeletonizer"](x)
+        drawn = self.alpha.draw(nets["regressor"](skeletons))
+        terms = self._cycle(nets["painter"](drawn, companions), F.avg_pool2d(x, s.stem))
+        g_loss = torch.stack([(v - 1).square().mean() for v in nets["critic"](skeletons)]).mean()
+        generators = s.cycle * self._normalised(terms) + s.adversary * g_loss
+        nets["regressor"].requires_grad_(True)
+        nets["critic"].requires_grad_(True)
+
+        fake, n = skeletons.detach(), len(x)
+        verdicts = nets["critic"](torch.cat([real, fake]))
+        d_loss = torch.stack([((v[:n] - 1).square().mean() + v[n:].square().mean()) / 2 for v in verdicts]).mean()
+        points = nets["regressor"](torch.cat([real, fake]))
+        on_fake = F.mse_loss(self.alpha.draw(points[n:]), fake)
+        regressor = DRAWN_SHARE * F.mse_loss(points[:n], wanted) + (1 - DRAWN_SHARE) * on_fake
+        self._update(
+            {
+                "generators": (generators, ("skeletonizer", "painter")),
+                "critic": (d_loss, ("critic",)),
+                "regressor": (regressor, ("regressor",)),
+            }
+        )
+        self._average()
+        names = {"cycle": terms[0], "g_loss": g_loss, "d_loss": d_loss, "regressor": regressor}
+        return {name: value.item() for name, value in names.items()}
+
+    @staticmethod
+    def _cycle(painted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Mean absolute differences at the size itself, a half, a quarter, and of neighbouring pixels' steps, (4,)."""
+        terms = [(F.avg_pool2d(painted, k) - F.avg_pool2d(wanted, k)).abs().mean() for k in (1, 2, 4)]
+        steps = [(painted.diff(dim=axis) - wanted.diff(dim=axis)).abs().mean() for axis in (2, 3)]
+        return torch.stack([*terms, sum(steps)])
+
+    def _normalised(self, terms_4: torch.Tensor) -> torch.Tensor:
+        """The mean of the terms, each divided by its own running mean: about 1 whatever the pictures."""
+        now = terms_4.detach().clone()
+        self.worker.reduce([now])()
+        first = not bool(self.cycle_means.any())
+        self.cycle_means = now if first else self.cycle_means.lerp(now, 1 - COLLECT_AT)
+        return (terms_4 / (self.cycle_means + 1e-8)).mean()
+
+    def _update(self, losses: dict[str, tuple[torch.Tensor, tuple[str, ...]]]) -> None:
+        """One step of each named optimizer by its loss; gradients are averaged over workers in one exchange."""
+        parameters = {
+            name: [p for n in nets for p in self.networks[n].parameters()] for name, (_, nets) in losses.items()
+        }
+        for name, (loss, _) in losses.items():
+            grads = torch.autograd.grad(loss, parameters[name])
+            for p, grad in zip(parameters[name], grads, strict=True):
+                p.grad = grad
+        self.worker.reduce([p.grad for group in parameters.values() for p in group])()
+        for name, group in parameters.items():
+            torch.nn.utils.clip_grad_norm_(group, 1.0)
+            self.optimizers[name].step()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Update the averaged networks; early on they follow faster, so that they forget the start."""
+        keep = min(self.settings.average, 1 - 1 / (self.step_count - self.settings.prepare_steps + 2))
+        for name in ("skeletonizer", "regressor"):
+            pairs = (list(nets[name].parameters()) for nets in (self.averaged, self.networks))
+            torch._foreach_lerp_(*pairs, 1 - keep)
+
+    def _prior(self, rng: np.random.Generator, count: int) -> torch.Tensor:
+        return self.prior_NJ2[torch.as_tensor(self._mine(rng.integers(len(self.prior_NJ2), size=count)))]
+
+    def _pictures(self, rows_N: np.ndarray) -> torch.Tensor:
+        """Pictures of this worker's share, in [-1, 1]."""
+        x = self._tensor(self.pictures.pictures_N3SS[self._mine(rows_N)], share=False)
+        return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+    def _tensor(self, values: np.ndarray, share: bool = True) -> torch.Tensor:
+        return torch.as_tensor(self._mine(values) if share else values, device=self.device)
+
+    def _mine(self, values: np.ndarray) -> np.ndarray:
+        """This worker's share of a batch."""
+        n = len(values) // self.worker.world
+        return values[self.worker.rank * n : (self.worker.rank + 1) * n]
+
+    def _adam(self, *names: str) -> torch.optim.Adam:
+        parameters = [p for name in names for p in self.networks[name].parameters()]
+        return torch.optim.Adam(parameters, self.settings.lr, (0.5, 0.999), 1e-6)
