@@ -43,6 +43,7 @@ class PictureSet:
         name_N: str; the path below the folder, or the clip and frame.
         clip_N: str.
         place_N3: float32 (scale, offset_x, offset_y): crop units times scale, plus offset, are the file's pixels.
+        size_N2: int; width and height of the file, pixels.
         bad: names of pictures that could not be read, and why.
     """
 
@@ -50,6 +51,7 @@ class PictureSet:
     name_N: np.ndarray
     clip_N: np.ndarray
     place_N3: np.ndarray
+    size_N2: np.ndarray
     bad: list[tuple[str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -88,7 +90,7 @@ def read_pictures(
             picture_HW3 = load()
             if maskings is not None:
                 picture_HW3 = maskings.apply(name, picture_HW3)
-            rows.append((name, clip, *to_square(picture_HW3, size)))
+            rows.append((name, clip, *to_square(picture_HW3, size), picture_HW3.shape[1::-1]))
         except _BadPictureError as e:
             bad.append((name, str(e)))
         on_progress(done, total)
@@ -98,9 +100,11 @@ def read_pictures(
         named = "; ".join(f"{name}: {why}" for name, why in bad[:SHOWN])
         problem = f"{len(bad)} of {len(rows) + len(bad)} pictures cannot be read: {named}"
         raise DataError(where, problem, f"repair or remove them, or let more pass with --max-bad {_above(bad, rows)}")
-    names, clips, squares, places = zip(*rows, strict=True)
+    names, clips, squares, places, sizes = zip(*rows, strict=True)
     pictures_N3SS = np.ascontiguousarray(np.stack(squares).transpose(0, 3, 1, 2))
-    return PictureSet(pictures_N3SS, np.array(names), np.array(clips), np.array(places, np.float32), bad)
+    return PictureSet(
+        pictures_N3SS, np.array(names), np.array(clips), np.array(places, np.float32), np.array(sizes), bad
+    )
 
 
 def to_square(picture_HW3: np.ndarray, size: int) -> tuple[np.ndarray, tuple[float, float, float]]:
@@ -233,7 +237,7 @@ def _of_studio(where: str, size: int) -> PictureSet:
     name_N = np.array([f"{clip.name}/{i:02d}" for clip, n in zip(clips, lengths, strict=True) for i in range(n)])
     pictures_N3SS = np.ascontiguousarray(np.concatenate([s.images_NHW3 for s in seen]).transpose(0, 3, 1, 2))
     place_N3 = np.tile(np.float32([studio.size, 0, 0]), (len(name_N), 1))
-    return PictureSet(pictures_N3SS, name_N, clip_N, place_N3)
+    return PictureSet(pictures_N3SS, name_N, clip_N, place_N3, np.full((len(name_N), 2), studio.size))
 
 
 def _clip(name: str) -> str:

@@ -46,10 +46,12 @@ class ProgressLine:
         self.stream.flush()
 
 
-FIGURES = {  # of a report of pretraining: title and decimals
+FIGURES = {  # of a report of training: title and decimals
     "d_loss": ("D", 3),
     "g_loss": ("G", 3),
     "r1": ("R1", 3),
+    "prepare": ("regressor error", 5),
+    "cycle": ("picture error", 3),
     "velocity": ("velocity error", 3),
     "student_px": ("one step", 2),
     "image": ("image error", 4),
@@ -75,7 +77,7 @@ class StageLines:
         self.counted: dict[str, ProgressLine] = {}
 
     def __call__(self, stage: str, row: dict) -> None:
-        if stage == "pretrain":
+        if stage in ("pretrain", "detect"):
             self._line(f"{stage}: {training_line(row)}")
         elif stage in MESSAGES:
             self._line(f"{stage}: {MESSAGES[stage].format(**row)}")

@@ -7,13 +7,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import ray
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.queue import Queue
 
-from flexpose_ray.config import PretrainConfig, Recipe
+from flexpose_ray.config import Recipe
 from flexpose_ray.engine.runtime.errors import flexpose_error_within, innermost_line
 from flexpose_ray.engine.runtime.signals import TERMINATED
 from flexpose_ray.engine.runtime.worker_env import worker_runtime_env
@@ -33,10 +35,27 @@ Progress = Callable[[dict], None]
 Resources = dict[str, float]  # CPU and GPU of a worker, perhaps fractions
 
 
+@dataclass(frozen=True)
+class Loop:
+    """What every worker of a training runs.
+
+    Attributes:
+        function: takes one dictionary: ``given``, and as ``stop`` the actor of a :class:`StopSignal`.
+        given: the same for all workers.
+        workers: least and most of them.
+        too_many_failures: the error of a training that has lost workers again and again.
+    """
+
+    function: Callable[[dict], None]
+    given: dict
+    workers: tuple[int, int]
+    too_many_failures: Callable[[list[BaseException]], TrainingError]
+
+
 def run_workers(
     recipe: Recipe, store: Store, on_progress: Progress, resources: Resources | None = None, teacher: str | None = None
 ) -> None:
-    """Train on the Ray that runs, until the run has ended.
+    """Pretrain on the Ray that runs, until the run has ended.
 
     Args:
         store: the run's folder.
@@ -47,6 +66,14 @@ def run_workers(
     Raises:
         FlexPoseError: why training cannot go on.
     """
+    p = recipe.pretrain
+    threads = worker_threads(p, p.worker_range[1])
+    given = {"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": threads, "teacher": teacher}
+    launch(Loop(train_worker, given, p.worker_range, partial(too_many_failures, p=p)), on_progress, resources)
+
+
+def launch(loop: Loop, on_progress: Progress, resources: Resources | None = None) -> None:
+    """Run a training's workers on the Ray that runs, until it has ended; otherwise as :func:`run_workers`."""
     rows = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": driver_node()})  # nodes with workers may be lost
     os.environ.setdefault(POLL_ENV, "0.2")  # a report waits for the next poll: two seconds by default
     stop, stopped = StopSignal(), threading.Event()
@@ -55,9 +82,8 @@ def run_workers(
     try:
         # Ray Train wants a place for checkpoints; ours are in the run's folder, and say where to resume.
         with tempfile.TemporaryDirectory(prefix="flexpose-train-", ignore_cleanup_errors=True) as folder:
-            monitor = WorkerMonitor(rows, recipe.pretrain)
-            loop = _loop_config(recipe, store, stop, teacher)
-            _torch_trainer(recipe.pretrain, loop, resources or default_resources(), monitor, folder).fit()
+            monitor = WorkerMonitor(rows, loop.too_many_failures)
+            _torch_trainer(loop, stop, resources or default_resources(), monitor, folder).fit()
     except ray.train.TrainingFailedError as error:
         raise training_error(error) from error
     except KeyboardInterrupt:
@@ -70,22 +96,15 @@ def run_workers(
         rows.shutdown()
 
 
-def _loop_config(recipe: Recipe, store: Store, stop: StopSignal, teacher: str | None) -> dict:
-    """What :func:`train_worker` is given."""
-    threads = worker_threads(recipe.pretrain, recipe.pretrain.worker_range[1])
-    given = {"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": threads}
-    return {**given, "stop": stop.actor, "teacher": teacher}
-
-
 def _torch_trainer(
-    p: PretrainConfig, loop_config: dict, resources: Resources, monitor: WorkerMonitor, folder: str
+    loop: Loop, stop: StopSignal, resources: Resources, monitor: WorkerMonitor, folder: str
 ) -> TorchTrainer:
-    least, most = p.worker_range
+    least, most = loop.workers
     gpus = resources.get("GPU", 0)
     exclusive = gpus >= 1 or most == 1  # NCCL cannot have two workers on one GPU
     return TorchTrainer(
-        train_worker,
-        train_loop_config=loop_config,
+        loop.function,
+        train_loop_config={**loop.given, "stop": stop.actor},
         torch_config=TorchConfig(backend="nccl" if gpus and exclusive else "gloo", timeout_s=3600),
         scaling_config=ray.train.ScalingConfig(
             num_workers=most if least == most else (least, most),
@@ -115,8 +134,8 @@ class WorkerMonitor(ray.train.UserCallback):
     replaced, unless that has happened too often without any progress.
     """
 
-    def __init__(self, rows: Queue, p: PretrainConfig):
-        self.rows, self.p = rows, p
+    def __init__(self, rows: Queue, too_many_failures: Callable[[list[BaseException]], TrainingError]):
+        self.rows, self.too_many_failures = rows, too_many_failures
         self.reached = -1.0  # kimg
         self.failures: list[BaseException] = []
 
@@ -135,12 +154,12 @@ class WorkerMonitor(ray.train.UserCallback):
                 raise ours
         self.failures.append(next((error for error in errors if killed_for_memory(error)), errors[0]))
         if len(self.failures) > MAX_FAILURES:
-            raise too_many_failures(self.failures, self.p)
+            raise self.too_many_failures(self.failures)
 
 
 def training_error(error: ray.train.TrainingFailedError) -> Exception:
     """The error of ours inside Ray's, or one that says in a line what Ray says."""
-    return flexpose_error_within(error) or TrainingError("pretraining", f"failed: {innermost_line(error)}", RESUME_HINT)
+    return flexpose_error_within(error) or TrainingError("training", f"failed: {innermost_line(error)}", RESUME_HINT)
 
 
 def _receive(rows: Queue, on_progress: Progress, stopped: threading.Event) -> None:

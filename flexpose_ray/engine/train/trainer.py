@@ -147,9 +147,13 @@ def _real_poses(job: TrainingJob) -> RealPoses:
 
 
 def _worker(job: TrainingJob) -> Worker:
-    world = job.world
+    return exchanging_worker(job.device, job.rank, job.world)
+
+
+def exchanging_worker(device: torch.device, rank: int, world: int) -> Worker:
+    """A worker that averages and gathers over torch's process group, where there are several."""
     exchange = dict(reduce=partial(average, world=world), gather=partial(gather, world=world)) if world > 1 else {}
-    return Worker(job.device, job.rank, world, **exchange)
+    return Worker(device, rank, world, **exchange)
 
 
 def average(tensors: list[torch.Tensor], world: int) -> Completion:

@@ -1,11 +1,13 @@
 """What failures of workers mean: errors of ours end a run at once, lost workers are replaced as long as it gets on."""
 
+from functools import partial
+
 import pytest
 import ray
 import torch
 
 from flexpose_ray.config import PretrainConfig
-from flexpose_ray.engine.train.failures import memory_errors_explained
+from flexpose_ray.engine.train.failures import memory_errors_explained, too_many_failures
 from flexpose_ray.engine.train.launch import MAX_FAILURES, WorkerMonitor, training_error
 from flexpose_ray.errors import StorageError, TrainingError, WeightsError
 
@@ -25,7 +27,7 @@ def chained(error, within):
 
 @pytest.fixture
 def monitor():
-    return WorkerMonitor(Rows(), PretrainConfig())
+    return WorkerMonitor(Rows(), partial(too_many_failures, p=PretrainConfig()))
 
 
 def test_rows_of_the_first_worker_reach_the_driver(monitor):
@@ -70,7 +72,7 @@ def test_the_cause_of_a_failed_training_is_the_error_of_ours_within():
 def test_without_one_of_ours_it_is_one_line():
     told = training_error(failed(chained(RuntimeError("task failed"), ValueError("first line\nsecond line"))))
     assert isinstance(told, TrainingError)
-    assert str(told).startswith("pretraining: failed: ValueError: first line (repeat")
+    assert str(told).startswith("training: failed: ValueError: first line (repeat")
     assert "\n" not in str(told)
 
 
