@@ -21,11 +21,14 @@ from flexpose_ray.config import Recipe
 from flexpose_ray.dataset.call_log import Call, log_call
 from flexpose_ray.dataset.layout import ShardId
 from flexpose_ray.dataset.run_spec import RunSpec
+from flexpose_ray.engine.detect import run as detection
+from flexpose_ray.engine.detect import worker as detector_worker
 from flexpose_ray.engine.generate import repair
 from flexpose_ray.engine.generate import run as generation
 from flexpose_ray.engine.generate.stages import DrawAndCommit, SampleAndCommit, SampleShard
 from flexpose_ray.engine.train import run as training
 from flexpose_ray.engine.train import worker
+from flexpose_ray.engine.train.launch import Loop
 from flexpose_ray.storage.base import Store
 
 
@@ -48,23 +51,31 @@ def run_workers(
     recipe: Recipe, store: Store, on_progress: Callable[[dict], None], resources: dict | None, teacher: str | None
 ) -> None:
     """Like ``engine.train.launch.run_workers``, as the only worker."""
+    given = {"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": 1, "teacher": teacher}
+    launch(Loop(worker.train_worker, given, (1, 1), None), on_progress)
+
+
+def launch(loop: Loop, on_progress: Callable[[dict], None], resources: dict | None = None) -> None:
+    """Like ``engine.train.launch.launch``, as the only worker."""
     context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
     nobody = SimpleNamespace(wait=SimpleNamespace(remote=object))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray.train, "get_context", lambda: context)
         patch.setattr(ray.train, "report", lambda row: on_progress(row) if row else None)
         patch.setattr(ray, "wait", lambda waiting, timeout=None: ([], waiting))  # nobody asks to leave
-        patch.setattr(worker, "get_device", lambda: torch.device("cpu"))
-        given = {"recipe": recipe.model_dump(mode="json"), "run": store.uri, "threads": 1}
-        worker.train_worker({**given, "stop": nobody, "teacher": teacher})
+        for module in (worker, detector_worker):
+            patch.setattr(module, "get_device", lambda: torch.device("cpu"))
+        loop.function({**loop.given, "threads": 1, "stop": nobody})
 
 
 @contextmanager
 def without_ray() -> Iterator[None]:
-    """Within the block, `generate`, `repair` and `pretrain` do their work in this process."""
+    """Within the block, `generate`, `repair`, `pretrain` and `detect train` do their work in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generation, "render", render)
         patch.setattr(repair, "render", render)
         patch.setattr(training, "run_workers", run_workers)
-        patch.setattr(training, "ray_session", nullcontext)
+        patch.setattr(detection, "launch", launch)
+        for module in (training, detection):
+            patch.setattr(module, "ray_session", nullcontext)
         yield

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from textwrap import indent
 
-from flexpose_ray.cli.verb import Outcome, Verbs, add_verb
+from flexpose_ray.cli.verb import FORMATTER, Outcome, Verbs, add_verb
 from flexpose_ray.errors import ConfigError
 
+MANY_PICTURES = 500  # from which on progress is shown
 PICTURES = "folder, s3://bucket/prefix, .tar, video, or synthetic:studio?part=pictures&count=N"
 
 
@@ -16,7 +18,14 @@ def add_verbs(verbs: Verbs) -> None:
     example = """flexpose detect train --pictures frames/ --prior data/mine --out models/detector
 flexpose detect eval --detector models/detector --source coco:test.json --pictures test/
 flexpose detect predict --detector models/detector --pictures frames/ --out found.json --sheet found.png"""
-    parser = verbs.add_parser("detect", help=summary, description=f"{summary}.\n\nexample:\n{example}", add_help=True)
+    description = f"{summary}.\nEach takes --json, --dry-run and --address; see: flexpose detect VERB --help"
+    parser = verbs.add_parser(
+        "detect",
+        help=summary,
+        description=description,
+        epilog=f"example:\n{indent(example, '  ')}",
+        formatter_class=FORMATTER,
+    )
     own = parser.add_subparsers(dest="detect_verb", required=True, metavar="VERB")
 
     example = """flexpose detect train --pictures frames/ --masks masks/ --prior data/mine --out models/detector
@@ -125,9 +134,12 @@ def _read_pictures(args, size: int):
     if not 0 <= max_bad < 1:
         raise ConfigError("--max-bad", f"{max_bad} is no share", "give one from 0 to below 1")
     shown = ProgressLine("pictures", label="read")
-    return read_pictures(
-        args.pictures, size, args.masks, max_bad, lambda done, total: shown(done, total) if total else None
-    )
+
+    def on_progress(done: int, total: int) -> None:
+        if total >= MANY_PICTURES:
+            shown(done, total)
+
+    return read_pictures(args.pictures, size, args.masks, max_bad, on_progress)
 
 
 def _prior(uris: list[str]):
