@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,17 +28,15 @@ class Unlabelled:
 
     def companions(self, rows_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """For each picture another one of its clip; itself where it is alone there."""
-        order, start_N, count_N = self._clips
-        shift_N = rng.integers(0, np.maximum(count_N[rows_N] - 1, 1)) + (count_N[rows_N] > 1)
-        place_N = np.argsort(order)[rows_N] - start_N[rows_N]
-        return order[start_N[rows_N] + (place_N + shift_N) % count_N[rows_N]]
+        by_clip, place_N, start_N, count_N = self._order
+        count_M = count_N[rows_N]
+        step_M = rng.integers(0, np.maximum(count_M - 1, 1)) + (count_M > 1)
+        return by_clip[start_N[rows_N] + (place_N[rows_N] - start_N[rows_N] + step_M) % count_M]
 
-    @property
-    def _clips(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pictures ordered by clip, and for each picture where its clip starts in that order and how many it has."""
-        order = np.argsort(self.clip_N, kind="stable")
-        _, first_C, of_N, count_C = np.unique(
-            self.clip_N[order], return_index=True, return_inverse=True, return_counts=True
-        )
-        back = np.argsort(order)
-        return order, first_C[of_N][back], count_C[of_N][back]
+    @cached_property
+    def _order(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Pictures ordered by clip; for each its place in that order, where its clip starts, and how many that has."""
+        by_clip = np.argsort(self.clip_N, kind="stable")
+        _, clip_of_N, count_C = np.unique(self.clip_N, return_inverse=True, return_counts=True)
+        first_C = np.cumsum(count_C) - count_C
+        return by_clip, np.argsort(by_clip), first_C[clip_of_N], count_C[clip_of_N]

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 
 COMMAND = [
     "detect", "train", "--pictures", "synthetic:studio?count=48&backdrop=no", "--prior", "synthetic:studio?count=100",
-    *(f"--set={text}" for text in ("size=32", "width=8", "batch=4", "prepare_steps=400", "steps=1200")),
+    *(f"--set={text}" for text in ("size=32", "width=8", "batch=4", "prepare_steps=300", "steps=400")),
 ]  # fmt: skip
-LAST = 1600
+LAST = 700
 
 
 def test_a_detector_s_training_goes_on_after_a_stop_and_a_kill(joins_ray: dict[str, str], tmp_path: Path):
