@@ -41,7 +41,9 @@ def add_verbs(verbs: Verbs) -> None:
 
     example = "flexpose export s3://bucket/mine --format coco --out exports/mine"
     sub = add_verb(verbs, export, "export", "write a data set or a model's networks for other programs", example)
-    sub.add_argument("samples", metavar="URI", help="data set; for onnx and torchscript a model, or builtin:coco")
+    sub.add_argument(
+        "samples", metavar="URI", help="data set; for onnx and torchscript a model, a detector, or builtin:coco"
+    )
     formats = ("coco", "webdataset", "npz", "onnx", "torchscript")
     sub.add_argument("--format", required=True, choices=formats, help="format to write")
     sub.add_argument("--out", required=True, metavar="URI", help="folder or s3://; repeat the command to continue")
@@ -198,9 +200,9 @@ def _export_model(args) -> Outcome:
         if value is not None:
             raise ConfigError(name, f"has no meaning for {args.format}", "leave it out")
     if args.dry_run:
-        from flexpose_ray.models.generators import load_sampler
+        from flexpose_ray.models.weights import read_model
 
-        digest = load_sampler(args.samples).digest
+        digest = read_model(args.samples).digest
         return 0, {"digest": digest}, f"would write the networks of {args.samples} ({digest[:16]}) to {args.out}"
     from flexpose_ray.models.portable.export import export_model
 

@@ -136,7 +136,7 @@ def kind_of(uri: str) -> Kind:
         WeightsError: missing or damaged.
     """
     model = read_model(uri)
-    if model.kind == "adapted":
+    if model.kind != "generator":
         return kind_of(_base_uri(model, uri))
     return "flow" if "flow" in model.config else "stylegan"
 
@@ -214,7 +214,12 @@ def _is_whole_copy(store: Store, model: Model, uri: str) -> bool:
 
 def _base_uri(model: Model, uri: str) -> str:
     """Address of an adapted model's base; a plain path is relative to the model's own folder."""
-    base = model.card["base"]
+    if model.kind != "adapted":
+        way_out = "give a generator, or what adapt wrote"
+        raise WeightsError(uri, f"holds {model.kind} weights where generator ones are needed", way_out)
+    base = model.card.get("base")
+    if not isinstance(base, str):
+        raise WeightsError(uri, "its card names no base", "copy the folder again")
     if base.startswith(BUILTIN):  # the package may ship another one under that name by now
         return shipped_with_digest(model.config["base_digest"]) or base
     if ":" in base or base.startswith("/"):

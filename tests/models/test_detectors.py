@@ -6,6 +6,7 @@ import torch
 
 from flexpose_ray.errors import WeightsError
 from flexpose_ray.models.detectors import load_detector, save_detector
+from flexpose_ray.models.generators import kind_of, load_generator, load_sampler
 from flexpose_ray.models.weights import write_model
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.studio.world import Studio, studio_poses
@@ -69,3 +70,10 @@ def test_other_models_are_refused(trainer, tmp_path):
     save_detector(str(tmp_path / "mine"), trainer.reader, SETTINGS, {})
     head = json.loads((tmp_path / "mine/model.json").read_text())
     assert head["config"]["skeleton"] == "body_15"
+
+
+@pytest.mark.parametrize("reads", [load_sampler, kind_of, load_generator])
+def test_a_detector_is_no_generator(trainer, tmp_path, reads):
+    save_detector(str(tmp_path), trainer.reader, SETTINGS, {})
+    with pytest.raises(WeightsError, match="holds detector weights where generator ones are needed"):
+        reads(str(tmp_path))

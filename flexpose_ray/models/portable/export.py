@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from flexpose_ray.errors import ConfigError, WeightsError
+from flexpose_ray.models.detectors import load_detector
 from flexpose_ray.models.generators import attributions, load_sampler
 from flexpose_ray.models.portable.graphs import OPSET, need_onnx, run_onnx, run_torchscript, to_onnx, to_torchscript
-from flexpose_ray.models.portable.networks import Network, networks
+from flexpose_ray.models.portable.networks import Network, detector_networks, networks
+from flexpose_ray.models.weights import read_model
 from flexpose_ray.networks.beta import read_heatmaps
+from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.storage.base import read_json
 from flexpose_ray.storage.open import open_store
 
@@ -26,12 +30,12 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
     """Write the networks of a model to ``out``.
 
     The files are ``sampler`` (latents to poses), and of a StyleGAN ``generator`` (latents to images) and ``beta``
-    (images to poses) too, with the format's suffix. Where a model blends, the sampler's latents are followed by the
-    numbers of the blend. The card, ``onnx.json`` or ``torchscript.json``, describes their inputs and outputs; it is
-    written last. Both formats may share a folder.
+    (images to poses) too; of a detector ``detector`` (pictures to poses); with the format's suffix. Where a model
+    blends, the sampler's latents are followed by the numbers of the blend. The card, ``onnx.json`` or
+    ``torchscript.json``, describes their inputs and outputs; it is written last. Both formats may share a folder.
 
     Args:
-        uri: a pretrained or an adapted model, or ``builtin:coco``.
+        uri: a pretrained or an adapted model, a detector, or ``builtin:coco``.
         format: "onnx" or "torchscript".
         out: a folder or ``s3://bucket/prefix``.
 
@@ -46,15 +50,15 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
         raise ConfigError("format", f"unknown format {format!r}", f"choose one of {', '.join(FORMATS)}")
     if format == "onnx":
         need_onnx()
-    sampler, store, card_key = load_sampler(uri), open_store(out), f"{format}.json"
-    if store.exists(card_key) and read_json(store, card_key).get("digest") != sampler.digest:
+    model, store, card_key = _read(uri, format), open_store(out), f"{format}.json"
+    if store.exists(card_key) and read_json(store, card_key).get("digest") != model.digest:
         hint = "choose another folder, or delete that one"
         raise ConfigError(f"{store.uri}/{card_key}", f"belongs to another model than {uri}", hint)
-    skeleton, sources = sampler.alpha.skeleton, attributions(uri)
-    about = {"flexpose.digest": sampler.digest, "flexpose.kind": sampler.kind, "flexpose.skeleton": skeleton.name}
+    skeleton, sources = model.alpha.skeleton, attributions(uri)
+    about = {"flexpose.digest": model.digest, "flexpose.kind": model.kind, "flexpose.skeleton": skeleton.name}
     about |= {"flexpose.attribution": "; ".join(sources)} if sources else {}
     files = {}
-    for network in networks(sampler, torch.jit.script(read_heatmaps) if format == "torchscript" else read_heatmaps):
+    for network in model.networks:
         data = to_onnx(network, about) if format == "onnx" else to_torchscript(network)
         _check(network, data, format, uri)
         key = f"{network.name}.{SUFFIXES[format]}"
@@ -68,8 +72,8 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
     card = {
         "format": format,
         "opset": OPSET if format == "onnx" else None,
-        "kind": sampler.kind,
-        "digest": sampler.digest,
+        "kind": model.kind,
+        "digest": model.digest,
         "attribution": sources,
         "files": files,
         "skeleton": {
@@ -78,11 +82,30 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
             "limbs": [list(limb) for limb in skeleton.limbs],
             "flip": list(skeleton.flip),
         },
-        "alpha": sampler.alpha.config,
+        "alpha": model.alpha.config,
         "torch": torch.__version__,
     }
     store.put(card_key, json.dumps(card, indent=1).encode() + b"\n")
     return {**card, "uri": store.uri}
+
+
+@dataclass(frozen=True, eq=False)
+class _Exported:
+    """What is exported of a model."""
+
+    kind: str
+    digest: str
+    alpha: Alpha
+    networks: tuple[Network, ...]
+
+
+def _read(uri: str, format: str) -> _Exported:
+    if read_model(uri).kind == "detector":
+        detector = load_detector(uri)
+        return _Exported("detector", detector.digest, detector.reader.alpha, detector_networks(detector.reader))
+    sampler = load_sampler(uri)
+    found = networks(sampler, torch.jit.script(read_heatmaps) if format == "torchscript" else read_heatmaps)
+    return _Exported(sampler.kind, sampler.digest, sampler.alpha, found)
 
 
 @torch.inference_mode()

@@ -1,5 +1,5 @@
 """The modules to export, each with one input of any batch size: of a StyleGAN generator, beta, and both in sequence; of
-a flow the sampler alone, since there are no images between latents and poses."""
+a flow the sampler alone, since there are no images between latents and poses; of a detector what reads a picture."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from torch import nn
 from flexpose_ray.networks.beta import Beta
 from flexpose_ray.networks.pose_flow import PoseFlow, PoseStudent
 from flexpose_ray.networks.pose_mapping import TEACHER_KEYS
+from flexpose_ray.networks.pose_reader import PoseReader
 from flexpose_ray.networks.sampler import FlowSampler, PoseSampler, StyleGanSampler
 
 Read = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 BATCH = "N"  # the batch size in shapes
+PLACES = "x to the right and y down, 0 to 1 from edge to edge of the square"
 PIXELS = {3: "RGB, about -1 to 1", 1: "grey, about -1 to 1"}
 
 
@@ -80,6 +82,27 @@ class Sampling(nn.Module):
         return self._apply_blend(*self.generator(z[:, : self._z_size]), z)
 
 
+class Detecting(nn.Module):
+    """Pictures to keypoints, and the skeleton images in between."""
+
+    def __init__(self, reader: PoseReader):
+        super().__init__()
+        self.skeletonizer, self.regressor = reader.skeletonizer, reader.regressor
+
+    def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        skeleton = self.skeletonizer(picture)
+        return self.regressor(skeleton), skeleton
+
+
+def detector_networks(reader: PoseReader) -> tuple[Network, ...]:
+    """The one network of a detector."""
+    alpha = reader.alpha
+    picture = _port("picture", [3, reader.size, reader.size], f"{PIXELS[3]}; one subject, whole, in a square")
+    keypoints = _port("keypoints", [alpha.skeleton.n_joints, 2], PLACES)
+    skeleton = _port("skeleton", [alpha.channels, alpha.size, alpha.size], PIXELS[alpha.channels])
+    return (Network("detector", Detecting(reader).eval(), picture, (keypoints, skeleton)),)
+
+
 def networks(sampler: PoseSampler, read: Read) -> tuple[Network, ...]:
     """Generator, beta and sampler of a model whose generator is a StyleGAN; the sampler of one whose is a flow.
 
@@ -88,7 +111,7 @@ def networks(sampler: PoseSampler, read: Read) -> tuple[Network, ...]:
         read: reads heatmaps: ``read_heatmaps`` of networks/beta.py, or its scripted form. A flow has none.
     """
     joints = sampler.alpha.skeleton.n_joints
-    keypoints = _port("keypoints", [joints, 2], "x to the right and y down, 0 to 1 from edge to edge of the square")
+    keypoints = _port("keypoints", [joints, 2], PLACES)
     confidence = _port("confidence", [joints], "0 to 1")
     numbers = _port("z", [sampler.numbers], "standard normal, independent")
     if isinstance(sampler, FlowSampler):

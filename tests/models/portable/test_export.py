@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from flexpose_ray.errors import ConfigError, WeightsError
+from flexpose_ray.models.detectors import save_detector
 from flexpose_ray.models.generators import load_generator, load_sampler, save_adapted, save_generator
 from flexpose_ray.models.portable import export
 from flexpose_ray.models.portable.export import export_model
@@ -27,6 +28,9 @@ from flexpose_ray.pose.limits import PoseLimits
 from flexpose_ray.pose.moments import moments
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
+from flexpose_ray.training.detector import DetectorTrainer
+from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.unlabelled import Unlabelled
 from tests.small_flow import save_blended, save_flow, save_taught
 
 RUN = {"onnx": run_onnx, "torchscript": run_torchscript}
@@ -229,3 +233,18 @@ def test_a_file_that_computes_something_else_is_not_written(error, tiny_generato
     with pytest.raises(WeightsError, match=r"the generator as torchscript is \S+ off, 0\.0001 is allowed"):
         export_model(tiny_generator, "torchscript", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("format", [pytest.param("onnx", marks=pytest.mark.slow), "torchscript"])
+def test_a_detector_is_one_program_from_pictures_to_poses(format, tmp_path):
+    settings = DetectorSettings(size=32, width=8, prepare_steps=0)
+    pictures = Unlabelled(np.zeros((2, 3, 32, 32), np.uint8), np.array(["a", "a"]))
+    reader = DetectorTrainer("body_15", pictures, np.full((2, 15, 2), 0.5, np.float32), settings).reader
+    digest = save_detector(str(tmp_path / "m"), reader, settings, {"attribution": "of the pictures"})
+    card = export_model(str(tmp_path / "m"), format, str(tmp_path / "out"))
+    assert (card["kind"], card["digest"], card["attribution"]) == ("detector", digest, ["of the pictures"])
+    (key,) = card["files"]
+    pictures_N3SS = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32)).astype(np.uint8)
+    data = open_store(str(tmp_path / "out")).get(key)
+    found_NJ2, _ = RUN[format](data, torch.as_tensor(pictures_N3SS).float() / 127.5 - 1)
+    np.testing.assert_allclose(found_NJ2, reader.read(pictures_N3SS).keypoints_NJ2, atol=1e-5)
