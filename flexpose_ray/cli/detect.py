@@ -8,6 +8,7 @@ from textwrap import indent
 from flexpose_ray.cli.verb import FORMATTER, Outcome, Verbs, add_verb
 from flexpose_ray.errors import ConfigError
 
+ALONE_SHARE = 0.5  # of the pictures, from which on a note says that they are alone
 MANY_PICTURES = 500  # from which on progress is shown
 PICTURES = "folder, s3://bucket/prefix, .tar, video, or synthetic:studio?part=pictures&count=N"
 
@@ -65,6 +66,7 @@ def _pictures(sub) -> None:
 def train(args) -> Outcome:
     from flexpose_ray.engine.detect.run import DetectorJob, train_detector
     from flexpose_ray.engine.runtime.progress import StageLines
+    from flexpose_ray.training.unlabelled import Unlabelled
 
     settings = _settings(args.set)
     prior = _prior(args.prior)
@@ -72,6 +74,10 @@ def train(args) -> Outcome:
     facts = {"pictures": len(job.pictures), "unreadable": len(job.pictures.bad), "poses": len(prior)}
     bad = len(job.pictures.bad)
     text = f"{len(job.pictures):,} pictures of {settings.size} px ({bad} unreadable), {len(prior):,} poses"
+    alone = Unlabelled(job.pictures.pictures_N3SS, job.pictures.clip_N).alone
+    if alone > ALONE_SHARE * len(job.pictures):
+        text += f"\n{alone:,} pictures are alone in their folder, and a moved copy stands for another frame of the same"
+        text += "\nperson and place, which teaches less: put the frames of a clip into a folder of their own"
     if args.dry_run:
         values = dataclasses.asdict(settings)
         listed = "\n".join(f"  {name}={value}" for name, value in values.items())

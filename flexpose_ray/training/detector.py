@@ -21,7 +21,26 @@ from flexpose_ray.training.states import load_moments, named_moments
 from flexpose_ray.training.unlabelled import Unlabelled
 
 COLLECT_AT = 0.99  # how slowly the means of the cycle's terms follow
+MOVED_TURN, MOVED_ZOOM, MOVED_SHIFT = 0.4, 0.25, 0.1  # at most: radians, of its logarithm, of the side
 DRAWN_SHARE = 0.9  # of the regressor's loss from drawings of poses; the rest from what pictures become
+
+
+def moved(pictures_N3SS: torch.Tensor, jitter_N5: torch.Tensor) -> torch.Tensor:
+    """Pictures turned, scaled, shifted and half of them mirrored: what stands for another frame where there is none.
+
+    Args:
+        pictures_N3SS: any values; edges are continued.
+        jitter_N5: uniform numbers in [0, 1).
+    """
+    turn_N = (jitter_N5[:, 0] - 0.5) * 2 * MOVED_TURN
+    zoom_N = torch.exp((jitter_N5[:, 1] - 0.5) * 2 * MOVED_ZOOM)
+    shift_N2 = (jitter_N5[:, 2:4] - 0.5) * 4 * MOVED_SHIFT  # the canvas is 2 wide here
+    mirror_N = torch.where(jitter_N5[:, 4] < 0.5, -1.0, 1.0)
+    cos_N, sin_N = turn_N.cos() * zoom_N, turn_N.sin() * zoom_N
+    rows = [torch.stack([cos_N * mirror_N, -sin_N], 1), torch.stack([sin_N * mirror_N, cos_N], 1)]
+    to_source_N23 = torch.cat([torch.stack(rows, 1), shift_N2[:, :, None]], 2)
+    grid = F.affine_grid(to_source_N23, list(pictures_N3SS.shape), align_corners=False)
+    return F.grid_sample(pictures_N3SS, grid, padding_mode="border", align_corners=False)
 
 
 class DetectorTrainer:
@@ -122,6 +141,10 @@ class DetectorTrainer:
         rows_N = rng.integers(len(self.pictures.pictures_N3SS), size=s.batch)
         others_N = self.pictures.companions(rows_N, rng)
         x, companions = self._pictures(rows_N), self._pictures(others_N)
+        alone_N, jitter_N5 = rows_N == others_N, rng.random((s.batch, 5), np.float32)
+        if alone_N.any():
+            alone_N111 = self._tensor(alone_N)[:, None, None, None]
+            companions = torch.where(alone_N111, moved(companions, self._tensor(jitter_N5)), companions)
         wanted = self._prior(rng, s.batch)
         real = self.alpha.draw(wanted)
 

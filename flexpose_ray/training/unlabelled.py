@@ -33,6 +33,11 @@ class Unlabelled:
         step_M = rng.integers(0, np.maximum(count_M - 1, 1)) + (count_M > 1)
         return by_clip[start_N[rows_N] + (place_N[rows_N] - start_N[rows_N] + step_M) % count_M]
 
+    @property
+    def alone(self) -> int:
+        """How many pictures have no other one of their clip."""
+        return int((self._order[3] == 1).sum())
+
     @cached_property
     def _order(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Pictures ordered by clip; for each its place in that order, where its clip starts, and how many that has."""

@@ -8,9 +8,10 @@ import torch
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.judging.keypoints import keypoint_scores
+from flexpose_ray.networks.detector import Painter
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.studio.world import Studio, film, shots, studio_poses
-from flexpose_ray.training.detector import DetectorTrainer
+from flexpose_ray.training.detector import DetectorTrainer, moved
 from flexpose_ray.training.detector_settings import DetectorSettings
 from flexpose_ray.training.settings import SINGLE
 from flexpose_ray.training.unlabelled import Unlabelled
@@ -98,6 +99,34 @@ def test_a_companion_is_another_picture_of_the_same_clip():
     assert (clip_N[others_N] == clip_N[rows_N]).all()
     assert ((others_N == rows_N) == (rows_N == 3)).all()
     assert set(others_N[rows_N == 0]) == {2, 5}
+
+
+def test_a_moved_copy_stands_for_the_other_frame_of_a_picture_that_is_alone(scene, monkeypatch):
+    seen = []
+    paint = Painter.forward
+    monkeypatch.setattr(Painter, "forward", lambda self, s, c: seen.append(c) or paint(self, s, c))
+    alone = Unlabelled(scene[0].pictures_N3SS, np.array([str(i) for i in range(64)]))
+    assert (alone.alone, scene[0].alone) == (64, 0)
+    trainer = trained((alone, scene[1]), 0, prepare_steps=0)
+    trainer.step()
+    rng = np.random.Generator(np.random.Philox(key=0, counter=[0, 0, 0, 0]))
+    own = torch.as_tensor(scene[0].pictures_N3SS[rng.integers(64, size=8)]).float() / 127.5 - 1
+    apart_N = (seen[0] - own).abs().mean((1, 2, 3))
+    assert (apart_N > 0.02).all()
+
+
+def test_a_copy_is_moved_within_its_bounds():
+    dot = torch.zeros(200, 3, 64, 64)
+    dot[:, :, 30:34, 30:34] = 1  # at the middle
+    out = moved(dot, torch.rand(200, 5, generator=torch.Generator().manual_seed(0)))[:, 0]
+    rows, columns = (out.sum(axis) @ torch.arange(64.0) / out.sum((1, 2)) for axis in (2, 1))
+    for place in (rows, columns):
+        assert (place - 31.5).abs().max() < 0.1 * 64 * 1.3 * 2**0.5 and place.std() > 2
+    edge = torch.zeros(2, 3, 64, 64)
+    edge[:, :, :, :32] = 1
+    same, mirrored = moved(edge, torch.tensor([[0.5, 0.5, 0.5, 0.5, 0.9], [0.5, 0.5, 0.5, 0.5, 0.1]]))
+    torch.testing.assert_close(same, edge[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(mirrored, edge[0].flip(2), atol=1e-4, rtol=0)
 
 
 @pytest.mark.slow  # over a minute of one core
