@@ -72,7 +72,7 @@ class DetectorTrainer:
         self.averaged = torch.nn.ModuleDict({name: copy.deepcopy(self.networks[of]) for name, of in kept.items()})
         self.averaged.eval().requires_grad_(False)
         self.optimizers = {
-            "prepare": torch.optim.Adam(self.networks["regressor"].parameters(), 1e-3),
+            "prepare": torch.optim.Adam(self.networks["regressor"].parameters(), 1e-3, fused=True),
             "generators": self._adam("skeletonizer", "painter"),
             "critic": self._adam("critic"),
             "regressor": self._adam("regressor"),
@@ -230,4 +230,4 @@ class DetectorTrainer:
 
     def _adam(self, *names: str) -> torch.optim.Adam:
         parameters = [p for name in names for p in self.networks[name].parameters()]
-        return torch.optim.Adam(parameters, self.settings.lr, (0.5, 0.999), 1e-6)
+        return torch.optim.Adam(parameters, self.settings.lr, (0.5, 0.999), 1e-6, fused=True)
