@@ -229,7 +229,7 @@ def _frames(where: str) -> Iterator[tuple[str, str, int, Callable[[], np.ndarray
 
 def _of_studio(where: str, size: int) -> PictureSet:
     given = dict(parse_qsl(where.partition("?")[2], keep_blank_values=True))
-    studio = parse_studio({"part": "pictures", "size": str(size)} | given, where)
+    studio = parse_studio({"part": "pictures"} | given | {"size": str(size)}, where)
     clips = shots(studio)
     seen = [film(studio, clip) for clip in clips]
     lengths = [len(s.images_NHW3) for s in seen]

@@ -11,6 +11,11 @@ from flexpose_ray.networks.detector import Critic, DenseRegressor, HeatmapRegres
 from flexpose_ray.pose.alpha import Alpha
 
 REGRESSORS = ("dense", "heatmap")
+RANGES = {
+    "size": (8, 1024), "skeleton_size": (8, 1024), "channels": (1, 3), "limb_width": (1e-3, 0.5), "width": (8, 512),
+    "convs": (1, 4), "scales": (1, 4), "batch": (1, 4096), "lr": (1e-8, 1.0), "prepare_steps": (0, 10**8),
+    "steps": (1, 10**8), "cycle": (0.0, 1e6), "adversary": (0.0, 1e6), "average": (0.0, 0.999999), "seed": (0, 2**32),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class DetectorSettings:
         seed: of first values and all random draws.
 
     Raises:
-        ConfigError: sizes that do not fit each other.
+        ConfigError: a value out of range, or sizes that do not fit each other.
     """
 
     size: int = 64
@@ -57,10 +62,21 @@ class DetectorSettings:
     seed: int = 0
 
     def __post_init__(self):
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:  # refuses NaN too
+                raise ConfigError(f"detector.{name}", f"{value:g}", f"choose one from {low:g} to {high:g}")
         if self.skeleton_size % 8 or self.size % self.skeleton_size:
             problem = f"pictures of {self.size} and skeleton images of {self.skeleton_size} pixels"
             way_out = "choose a multiple of 8 for skeleton_size and a multiple of that for size"
             raise ConfigError("detector", problem, way_out)
+        if self.width % 8:
+            raise ConfigError("detector.width", f"{self.width}", "choose a multiple of 8")
+        if self.channels == 2:
+            raise ConfigError("detector.channels", "2", "choose 3 (colour) or 1")
+        if self.skeleton_size >> self.scales < 4:
+            problem = f"{self.scales} of skeleton images of {self.skeleton_size} pixels"
+            raise ConfigError("detector.scales", problem, "choose fewer, or a larger skeleton_size")
         if self.regressor not in REGRESSORS:
             raise ConfigError("detector.regressor", f"{self.regressor!r}", f"choose one of {', '.join(REGRESSORS)}")
 

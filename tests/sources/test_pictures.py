@@ -161,7 +161,7 @@ def test_a_video_is_one_clip(tmp_path):
 
 
 def test_the_studio_s_pictures():
-    found = read_pictures("synthetic:studio?count=20&backdrop=no", 32)
+    found = read_pictures("synthetic:studio?count=20&backdrop=no&size=128", 32)  # the reader's size counts
     assert found.pictures_N3SS.shape == (20, 3, 32, 32) and len(set(found.clip_N)) == 2
     assert (found.pictures_N3SS[:, :, 0, 0] == 0).all()
 

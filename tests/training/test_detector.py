@@ -167,5 +167,22 @@ def test_what_cannot_be_trained_is_refused():
         Unlabelled(np.zeros((1, 3, 64, 64), np.uint8), np.array(["a"]))
     with pytest.raises(ConfigError, match="pictures of 60 and skeleton images of 16 pixels"):
         DetectorSettings(size=60)
-    with pytest.raises(ConfigError, match=r"detector\.regressor.*dense, heatmap"):
-        DetectorSettings(regressor="sparse")
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ({"regressor": "sparse"}, r"detector\.regressor: 'sparse' .*dense, heatmap"),
+        ({"seed": -1}, r"detector\.seed: -1 .*from 0"),
+        ({"lr": float("nan")}, r"detector\.lr: nan"),
+        ({"steps": 0}, r"detector\.steps: 0 .*from 1"),
+        ({"batch": 0}, r"detector\.batch: 0"),
+        ({"channels": 2}, r"detector\.channels: 2 .*3 \(colour\) or 1"),
+        ({"width": 20}, r"detector\.width: 20 .*multiple of 8"),
+        ({"scales": 3}, r"detector\.scales: 3 of skeleton images of 16"),
+        ({"average": 1.0}, r"detector\.average: 1 "),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting, named):
+    with pytest.raises(ConfigError, match=named):
+        DetectorSettings(**setting)
