@@ -200,9 +200,9 @@ def _export_model(args) -> Outcome:
         if value is not None:
             raise ConfigError(name, f"has no meaning for {args.format}", "leave it out")
     if args.dry_run:
-        from flexpose_ray.models.weights import read_model
+        from flexpose_ray.models.portable.export import read_networks
 
-        digest = read_model(args.samples).digest
+        digest = read_networks(args.samples, args.format).digest
         return 0, {"digest": digest}, f"would write the networks of {args.samples} ({digest[:16]}) to {args.out}"
     from flexpose_ray.models.portable.export import export_model
 

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 LEVELS = 4  # resolutions of encoders and decoders: the skeleton image's, a half, a quarter, an eighth
-START_STD = 0.02  # of convolutions' first values
 
 
 def _stage(n_in: int, n_out: int, convs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

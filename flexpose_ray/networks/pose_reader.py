@@ -67,11 +67,6 @@ class PoseReader:
         parts = [self._batch(batch) for batch in self._batches(pictures_N3SS)]
         return Reading(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
-    @torch.no_grad()
-    def skeletons(self, pictures_N3SS: np.ndarray) -> np.ndarray:
-        """What pictures become in between: skeleton images (N, C, s, s), about in [-1, 1]."""
-        return np.concatenate([self.skeletonizer(x).cpu().numpy() for x in self._batches(pictures_N3SS)])
-
     def _batches(self, pictures_N3SS: np.ndarray) -> Iterator[torch.Tensor]:
         for start in range(0, len(pictures_N3SS), READ_BATCH):
             batch = torch.as_tensor(pictures_N3SS[start : start + READ_BATCH], device=self.device)

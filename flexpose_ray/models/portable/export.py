@@ -50,7 +50,7 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
         raise ConfigError("format", f"unknown format {format!r}", f"choose one of {', '.join(FORMATS)}")
     if format == "onnx":
         need_onnx()
-    model, store, card_key = _read(uri, format), open_store(out), f"{format}.json"
+    model, store, card_key = read_networks(uri, format), open_store(out), f"{format}.json"
     if store.exists(card_key) and read_json(store, card_key).get("digest") != model.digest:
         hint = "choose another folder, or delete that one"
         raise ConfigError(f"{store.uri}/{card_key}", f"belongs to another model than {uri}", hint)
@@ -90,7 +90,7 @@ def export_model(uri: str, format: str, out: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Exported:
+class Exported:
     """What is exported of a model."""
 
     kind: str
@@ -99,13 +99,18 @@ class _Exported:
     networks: tuple[Network, ...]
 
 
-def _read(uri: str, format: str) -> _Exported:
+def read_networks(uri: str, format: str) -> Exported:
+    """What :func:`export_model` writes of the model at ``uri``.
+
+    Raises:
+        WeightsError: no such model, or it or its base is damaged.
+    """
     if read_model(uri).kind == "detector":
         detector = load_detector(uri)
-        return _Exported("detector", detector.digest, detector.reader.alpha, detector_networks(detector.reader))
+        return Exported("detector", detector.digest, detector.reader.alpha, detector_networks(detector.reader))
     sampler = load_sampler(uri)
     found = networks(sampler, torch.jit.script(read_heatmaps) if format == "torchscript" else read_heatmaps)
-    return _Exported(sampler.kind, sampler.digest, sampler.alpha, found)
+    return Exported(sampler.kind, sampler.digest, sampler.alpha, found)
 
 
 @torch.inference_mode()
