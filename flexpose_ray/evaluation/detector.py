@@ -15,10 +15,11 @@ from flexpose_ray.models.detectors import Detector
 from flexpose_ray.networks.pose_reader import Reading
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.pictures import STUDIO, PictureSet, cut, decode, read_pictures
+from flexpose_ray.sources.pictures import STUDIO, PictureSet, cut, decode, read_pictures, studio_at
 from flexpose_ray.sources.preview import draw_skeleton
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
+from flexpose_ray.studio.world import studio_poses
 from flexpose_ray.text_table import text_table
 
 EYES = {"face_68": (36, 45)}  # outer corners, whose distance normalises a face's error
@@ -46,9 +47,9 @@ def read_annotated(source: str, folder: str, size: int, mapping: str | None = No
     Raises:
         DataError: the source names no pictures, or one is missing or unreadable.
     """
-    poses, report = read_source(source, mapping)
     if source.partition("?")[0] == STUDIO:
-        return AnnotatedPictures(read_pictures(source, size).pictures_N3SS, poses)
+        return AnnotatedPictures(read_pictures(source, size).pictures_N3SS, studio_poses(studio_at(source, size)))
+    poses, report = read_source(source, mapping)
     if report.picture_N is None or not all(report.picture_N):
         raise DataError(source, "does not name the pictures of its poses", "give annotations that do, as COCO's")
     store, cuts = open_store(folder), []

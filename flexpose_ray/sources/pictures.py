@@ -20,7 +20,7 @@ import numpy as np
 from flexpose_ray.errors import DataError, StorageError
 from flexpose_ray.storage.open import locate, open_store
 from flexpose_ray.studio.options import parse_studio
-from flexpose_ray.studio.world import film, shots
+from flexpose_ray.studio.world import Studio, film, shots
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -227,9 +227,14 @@ def _frames(where: str) -> Iterator[tuple[str, str, int, Callable[[], np.ndarray
         video.release()
 
 
-def _of_studio(where: str, size: int) -> PictureSet:
+def studio_at(where: str, size: int) -> Studio:
+    """The studio whose pictures ``where`` names; without a part, those to learn from."""
     given = dict(parse_qsl(where.partition("?")[2], keep_blank_values=True))
-    studio = parse_studio({"part": "pictures"} | given | {"size": str(size)}, where)
+    return parse_studio({"part": "pictures"} | given | {"size": str(size)}, where)
+
+
+def _of_studio(where: str, size: int) -> PictureSet:
+    studio = studio_at(where, size)
     clips = shots(studio)
     seen = [film(studio, clip) for clip in clips]
     lengths = [len(s.images_NHW3) for s in seen]

@@ -75,6 +75,11 @@ def test_annotated_pictures_are_cut_to_their_poses(tmp_path):
         read_annotated(f"coco:{tmp_path}/a.json", str(tmp_path / "other"), 64)
 
 
+def test_a_studio_without_a_part_brings_the_poses_of_its_own_pictures():
+    annotated = read_annotated("synthetic:studio?count=16", ".", 32)
+    np.testing.assert_array_equal(annotated.poses.keypoints_NJ2, studio_poses(Studio("pictures", 16)).keypoints_NJ2)
+
+
 def test_annotations_without_pictures_are_refused():
     with pytest.raises(DataError, match="does not name the pictures"):
         read_annotated("synthetic:rowing?count=5", ".", 32)
