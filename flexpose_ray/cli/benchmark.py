@@ -19,15 +19,16 @@ def benchmark(args) -> Outcome:
     from flexpose_ray.config.benchmark import BenchmarkRecipe
 
     recipe = read_recipe(BenchmarkRecipe, recipe_name(args), args.set)
-    from flexpose_ray.engine.benchmark.run import check_pairs, plan_benchmark, run_benchmark
+    from flexpose_ray.engine.benchmark.run import check_pairs, plan_benchmark, read_galleries, run_benchmark
     from flexpose_ray.engine.benchmark.table import format_benchmark
 
     if args.dry_run:
         plan = plan_benchmark(recipe, args.storage)
-        check_pairs(recipe, plan)
-        cells = {"done": len(plan.done), "missing": [cell.key for cell in plan.missing]}
+        read_galleries(recipe, plan, check_pairs(recipe, plan))
+        missing = [cell.key for cell in (*plan.missing, *plan.untrained)]
+        cells = {"done": len(plan.done), "missing": missing}
         size = f"{len(recipe.methods)} methods, {len(recipe.pairs)} pairs, {len(recipe.seeds)} draws"
-        text = f"would compare {size} in {plan.store.uri}: {len(plan.missing):,} cells, {len(plan.done):,} are there"
+        text = f"would compare {size} in {plan.store.uri}: {len(missing):,} cells, {len(plan.done):,} are there"
         return 0, cells | {"run": plan.store.uri}, text
     table = run_benchmark(recipe, args.storage, args.workers)
     from flexpose_ray.report.benchmark import write_benchmark_report

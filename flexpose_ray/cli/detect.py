@@ -89,8 +89,9 @@ def train(args) -> Outcome:
 
 
 def evaluate(args) -> Outcome:
-    from flexpose_ray.evaluation.detector import evaluate, format_scores, read_annotated
+    from flexpose_ray.evaluation.detector import evaluate, format_scores
     from flexpose_ray.models.detectors import load_detector
+    from flexpose_ray.sources.annotated import read_annotated
 
     detector = load_detector(args.detector)
     annotated = read_annotated(args.source, args.pictures, detector.settings.size, args.mapping)
@@ -180,14 +181,10 @@ def _settings(changes: list[str]):
     """
     from flexpose_ray.training.detector_settings import DetectorSettings
 
-    kinds = {field.name: type(field.default) for field in dataclasses.fields(DetectorSettings)}
     values = {}
     for change in changes:
         name, equals, text = change.partition("=")
-        if not equals or name not in kinds:
-            raise ConfigError("--set", f"{change!r} is no setting", f"write KEY=VALUE, KEY one of {', '.join(kinds)}")
-        try:
-            values[name] = kinds[name](text)
-        except ValueError:
-            raise ConfigError("--set", f"{name} is {text!r}", f"give {kinds[name].__name__}") from None
-    return DetectorSettings(**values)
+        if not equals:
+            raise ConfigError("--set", f"{change!r} is no setting", "write KEY=VALUE, as steps=4000")
+        values[name] = text
+    return DetectorSettings.of(values, "--set")

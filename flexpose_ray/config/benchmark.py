@@ -8,11 +8,13 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 
 from pydantic import Field, create_model, field_validator, model_validator
 
+from flexpose_ray.config.detector import DetectorConfig
 from flexpose_ray.config.pretraining import Kind, Seed
 from flexpose_ray.config.reading import Section, config_hash, parse
 from flexpose_ray.config.sections import NAME, SourceConfig, TargetConfig
 from flexpose_ray.errors import ConfigError
 
+MEAN_POSE, SUPERVISED = "mean_pose", "supervised"  # rows of a detector's table that no method makes
 ROW_KEYS = ("method", "kind", "count")  # of a row, beside its method's settings
 
 
@@ -28,6 +30,7 @@ class PairConfig(Section):
         None, description="KIND:PATH of the source poses, or a list of {poses, mapping}; the generator's by default"
     )
     target: TargetConfig
+    detector: DetectorConfig | None = Field(None, description="a detector that judges every row by what it learns")
 
     @field_validator("generator", "stylegan")
     @classmethod
@@ -86,7 +89,12 @@ class BenchmarkRecipe(Section):
             if twice := next((name for name in names if names.count(name) > 1), None):
                 raise ValueError(f"{what}: {twice} is listed twice")
         for name, row in self.methods.items():
+            if name in (MEAN_POSE, SUPERVISED):
+                raise ValueError(f"methods: {name} is a row of the detector's own")
             row_settings(name, row)
+        for pair in self.pairs:
+            if pair.detector is not None:
+                detector_settings(f"pairs.{pair.name}.detector", pair.detector)
         return self
 
 
@@ -123,9 +131,24 @@ def row_settings(name: str, row: RowConfig) -> Any:
     return type(defaults)(**{key: getattr(checked, key) for key in known})
 
 
+def detector_settings(where: str, detector: DetectorConfig) -> Any:
+    """The settings of a detector, validated.
+
+    Args:
+        where: for errors.
+        detector: names those that differ from the defaults.
+
+    Raises:
+        ConfigError: an unknown setting, or a value out of range.
+    """
+    from flexpose_ray.training.detector_settings import DetectorSettings  # here, as above
+
+    return DetectorSettings.of(detector.settings, f"{where}.settings")
+
+
 def benchmark_key(recipe: BenchmarkRecipe) -> str:
-    """Name of a benchmark's folder. Methods, draws and the StyleGANs beside flows may change: every cell has a
-    fingerprint of its own."""
-    left_out = {"methods": True, "seeds": True, "pairs": {"__all__": {"stylegan"}}}
+    """Name of a benchmark's folder. Methods, draws, detectors and the StyleGANs beside flows may change:
+    every cell has a fingerprint of its own."""
+    left_out = {"methods": True, "seeds": True, "pairs": {"__all__": {"stylegan", "detector"}}}
     values = recipe.model_dump(mode="json", exclude=left_out)
     return f"{recipe.name}-{config_hash(values)}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,54 +13,14 @@ from flexpose_ray.models.detectors import Detector
 from flexpose_ray.networks.pose_reader import Reading
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.pictures import STUDIO, PictureSet, cut, decode, read_pictures, studio_at
+from flexpose_ray.sources.annotated import AnnotatedPictures
+from flexpose_ray.sources.pictures import PictureSet
 from flexpose_ray.sources.preview import draw_skeleton
-from flexpose_ray.sources.read import read_source
-from flexpose_ray.storage.open import open_store
-from flexpose_ray.studio.world import studio_poses
 from flexpose_ray.text_table import text_table
 
 EYES = {"face_68": (36, 45)}  # outer corners, whose distance normalises a face's error
 COLUMNS = ("error", "corrected_error", "best_error", "flipped", "pck5", "pck10", "pck20", "best_pck10")
 TILE, ACROSS = 160, 6  # of the sheet of predictions
-
-
-@dataclass(frozen=True, eq=False)
-class AnnotatedPictures:
-    """Pictures cut to their poses' canvases: uint8 (N, 3, S, S), and the true poses."""
-
-    pictures_N3SS: np.ndarray
-    poses: PoseSet
-
-
-def read_annotated(source: str, folder: str, size: int, mapping: str | None = None) -> AnnotatedPictures:
-    """Annotated pictures of any source that names its pictures, or of the studio.
-
-    Args:
-        source: ``KIND:PATH``; ``synthetic:studio?part=test&count=N`` brings its pictures along.
-        folder: where pictures are, by their names in the annotations, there or in ``images``.
-        size: side of the cut pictures, pixels.
-        mapping: as of :func:`~flexpose_ray.sources.read.read_source`.
-
-    Raises:
-        DataError: the source names no pictures, or one is missing or unreadable.
-    """
-    if source.partition("?")[0] == STUDIO:
-        return AnnotatedPictures(read_pictures(source, size).pictures_N3SS, studio_poses(studio_at(source, size)))
-    poses, report = read_source(source, mapping)
-    if report.picture_N is None or not all(report.picture_N):
-        raise DataError(source, "does not name the pictures of its poses", "give annotations that do, as COCO's")
-    store, cuts = open_store(folder), []
-    for name, crop_3 in zip(report.picture_N, poses.crop_N3, strict=True):
-        key = next((k for k in (str(name), f"images/{name}", Path(str(name)).name) if store.exists(k)), None)
-        if key is None:
-            raise DataError(f"{folder}/{name}", "no such picture", "give the folder of the annotated ones: --pictures")
-        try:
-            picture = decode(store.get(key), upright=False)
-        except ValueError as e:
-            raise DataError(f"{folder}/{name}", str(e), "repair it, or drop its annotations") from e
-        cuts.append(cut(picture, crop_3, size))
-    return AnnotatedPictures(np.ascontiguousarray(np.stack(cuts).transpose(0, 3, 1, 2)), poses)
 
 
 def evaluate(detector: Detector, annotated: AnnotatedPictures) -> list[dict]:
@@ -79,22 +37,29 @@ def evaluate(detector: Detector, annotated: AnnotatedPictures) -> list[dict]:
     if poses.skeleton_name != alpha.skeleton_name:
         problem = f"its poses are {poses.skeleton.name}, the detector's {alpha.skeleton.name}"
         raise DataError("source", problem, "give pictures of the detector's skeleton")
-    reading, eyes = detector.reader.read(annotated.pictures_N3SS), EYES.get(alpha.skeleton_name)
-
-    def row(what: str, found_NJ2: np.ndarray, mask_N: np.ndarray, doubted_N: np.ndarray | None) -> dict:
-        doubted_N = doubted_N if doubted_N is None else doubted_N[mask_N]
-        given = found_NJ2[mask_N], poses.keypoints_NJ2[mask_N], alpha.skeleton.flip, doubted_N, eyes
-        return {"what": what, "count": int(mask_N.sum()), **keypoint_scores(*given)}
-
-    everything_N = np.ones(len(poses), bool)
-    rows = [row("detector", reading.keypoints_NJ2, everything_N, reading.exchanged_N)]
+    reading = detector.reader.read(annotated.pictures_N3SS)
+    found_NJ2, doubted_N = reading.keypoints_NJ2, reading.exchanged_N
+    rows = [score("detector", found_NJ2, poses, doubted_N)]
     if "mean_pose" in detector.card:
-        mean_NJ2 = np.tile(np.float32(detector.card["mean_pose"]), (len(poses), 1, 1))
-        rows.append(row("mean pose", mean_NJ2, everything_N, None))
+        rows.append(score_mean_pose(np.float32(detector.card["mean_pose"]), poses))
     labels = sorted(set(poses.label_N))
     if len(labels) > 1:
-        rows += [row(n or "(none)", reading.keypoints_NJ2, poses.label_N == n, reading.exchanged_N) for n in labels]
+        for label in labels:
+            its_N = poses.label_N == label
+            rows.append(score(label or "(none)", found_NJ2[its_N], poses.take(its_N), doubted_N[its_N]))
     return rows
+
+
+def score(what: str, found_NJ2: np.ndarray, poses: PoseSet, doubted_N: np.ndarray | None = None) -> dict:
+    """A row of :func:`evaluate`: ``found_NJ2`` against the true poses, sides exchanged where they are doubted."""
+    skeleton = poses.skeleton
+    scores = keypoint_scores(found_NJ2, poses.keypoints_NJ2, skeleton.flip, doubted_N, EYES.get(skeleton.name))
+    return {"what": what, "count": len(poses), **scores}
+
+
+def score_mean_pose(mean_J2: np.ndarray, poses: PoseSet) -> dict:
+    """The row of one pose for every picture, which a detector has to beat."""
+    return score("mean pose", np.tile(np.float32(mean_J2), (len(poses), 1, 1)), poses)
 
 
 def format_scores(rows: list[dict], size: int) -> str:

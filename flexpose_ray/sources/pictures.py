@@ -84,7 +84,7 @@ def read_pictures(
     if where.partition("?")[0] == STUDIO:
         return _of_studio(where, size)
     rows, bad = [], []
-    maskings = _Masks(masks) if masks else None
+    maskings = Masks(masks) if masks else None
     for done, (name, clip, total, load) in enumerate(_files(where), 1):
         try:
             picture_HW3 = load()
@@ -162,8 +162,12 @@ class _BadPictureError(ValueError):
 
 
 @dataclass
-class _Masks:
-    """A folder of masks, by their names without suffix."""
+class Masks:
+    """A folder of masks, by their names without suffix.
+
+    Raises:
+        DataError: there are none.
+    """
 
     folder: str
 
@@ -174,6 +178,11 @@ class _Masks:
             raise DataError(self.folder, "no masks", "give a folder with one for every picture, of the same name")
 
     def apply(self, name: str, picture_HW3: np.ndarray) -> np.ndarray:
+        """A picture of that name with all but its subject black.
+
+        Raises:
+            ValueError: no mask of that name, an unreadable one, or one of another size.
+        """
         key = self.keys.get(_stem(name))
         if key is None:
             raise _BadPictureError(f"no mask in {self.folder}")

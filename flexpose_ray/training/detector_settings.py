@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 
@@ -79,6 +80,30 @@ class DetectorSettings:
             raise ConfigError("detector.scales", problem, "choose fewer, or a larger skeleton_size")
         if self.regressor not in REGRESSORS:
             raise ConfigError("detector.regressor", f"{self.regressor!r}", f"choose one of {', '.join(REGRESSORS)}")
+
+    @classmethod
+    def of(cls, values: dict[str, Any], where: str = "detector") -> DetectorSettings:
+        """The defaults with some values changed.
+
+        Args:
+            values: numbers or texts by name; a text is read as its setting's kind.
+            where: for errors.
+
+        Raises:
+            ConfigError: an unknown setting, a value of another kind or out of range.
+        """
+        kinds = {field.name: type(field.default) for field in fields(cls)}
+        read = {}
+        for name, value in values.items():
+            if name not in kinds:
+                raise ConfigError(where, f"unknown setting {name}", f"choose one of {', '.join(kinds)}")
+            try:
+                read[name] = kinds[name](value)
+            except (TypeError, ValueError):
+                raise ConfigError(where, f"{name} is {value!r}", f"give {kinds[name].__name__}") from None
+            if kinds[name] is int and isinstance(value, float) and read[name] != value:
+                raise ConfigError(where, f"{name} is {value!r}", "give int")
+        return cls(**read)
 
     @property
     def stem(self) -> int:

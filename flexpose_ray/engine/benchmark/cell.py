@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -26,6 +27,8 @@ from flexpose_ray.sources.mixture import read_mixture
 MOST_POSES = 100_000  # of every set that is sent to the cells
 SOURCE_SAMPLES = 10_000  # of the generator, where a pair names no source
 FIRST_SAMPLE = 1_000_000  # seeds of samples begin here, so that no latent is both trained on and judged
+FIRST_PRIOR = 2_000_000  # as those that a detector learns from
+ALONE = "shots_alone"  # the method to whose poses no mixup is added
 KEPT_POSES = 8  # of every cell, for pictures
 READERS_VERSION = 2  # grows when a reader gives other poses than before; in 1, Penn Action's sides were exchanged
 
@@ -57,16 +60,22 @@ class Cell:
         """Of its result on storage."""
         return f"cells/{self.pair}/{self.row}-{self.seed}.json"
 
+    @property
+    def prior_key(self) -> str:
+        """Of the poses on storage that a detector learns from."""
+        return f"priors/{self.pair}/{self.row}-{self.seed}.parquet"
+
     @staticmethod
     def of(pair: PairConfig, generator: str, digest: str, row_name: str, row: RowConfig, seed: int, count: int) -> Cell:
         """The cell of a row; settings with a seed get the draw's, unless the recipe sets one."""
         settings = row_settings(row_name, row)
         if "seed" in {field.name for field in fields(settings)} and "seed" not in row.settings:
             settings = replace(settings, seed=seed)
-        place = pair.model_dump(mode="json", exclude={"name", "stylegan"})
+        place = pair.model_dump(mode="json", exclude={"name", "stylegan", "detector"})
         inputs = [place, digest, row.method, asdict(settings), seed, count]
         inputs.append(READERS_VERSION)
         inputs += [] if row.count is None else [row.count]
+        inputs += [] if pair.detector is None else ["prior", pair.detector.poses, pair.detector.mixup]
         return Cell(pair.name, row_name, seed, generator, row.method, settings, row.count, config_hash(inputs))
 
     @property
@@ -144,7 +153,15 @@ def _subset(poses: PoseSet) -> PoseSet:
     return poses.take(np.sort(np.random.default_rng(0).choice(len(poses), MOST_POSES, replace=False)))
 
 
-def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, count: int, device: str) -> dict:
+def measure(
+    cell: Cell,
+    pair: PairConfig,
+    base: Pretrained,
+    poses: PairPoses,
+    count: int,
+    device: str,
+    keep_prior: Callable[[np.ndarray], None] = lambda poses_NJ2: None,
+) -> dict:
     """Let a cell's method learn from the shots, and score its poses.
 
     Args:
@@ -154,6 +171,7 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
         poses: of the pair.
         count: poses a side of the comparison; only those of the target, where the cell has its own count.
         device: where networks run.
+        keep_prior: takes the poses that the pair's detector learns from, where it has one.
 
     Returns:
         JSON-ready: place and fingerprint (``make``) of the cell; ``kind`` of its generator; scores as of
@@ -177,6 +195,11 @@ def measure(cell: Cell, pair: PairConfig, base: Pretrained, poses: PairPoses, co
     samples_NJ2 = learned.sample(cell.count or count, FIRST_SAMPLE + cell.seed)
     if not np.isfinite(samples_NJ2).all():
         raise DataError(cell.row, "generated poses with NaN or infinity", "lower its learning rate")
+    if pair.detector is not None:
+        prior_NJ2 = learned.sample(pair.detector.poses, FIRST_PRIOR + cell.seed)
+        if pair.detector.mixup and METHODS[cell.method].family != "reference" and cell.method != ALONE:
+            prior_NJ2 = np.concatenate([prior_NJ2, task.mixed(pair.detector.mixup, FIRST_PRIOR + cell.seed)])
+        keep_prior(prior_NJ2)
     floor, scores = score_table({cell.row: samples_NJ2}, poses.held, shots_NJ2, count, cell.seed, cell.count)
     limits = base.limits.widened(shots_NJ2)
     size, whole = learned.size, stored_bytes(base.generator.state_dict())
@@ -203,8 +226,8 @@ def plausible(limits: PoseLimits, poses_NJ2: np.ndarray) -> float:
     return float((~limbs_N & ~angles_N).mean())
 
 
-def failed(cell: Cell, error: str) -> dict:
-    """The result of a cell that failed, with the error in one line."""
+def failed(cell: Any, error: str) -> dict:
+    """The result of a cell, or of a detector, that failed, with the error in one line."""
     return {**cell.place, "error": error}
 
 

@@ -5,6 +5,7 @@ recipe with more methods or draws adds their cells. In the folder:
 
     recipe.json
     cells/PAIR/ROW-SEED.json      scores, cost and some poses of a cell, or why it failed
+    priors/  detectors/           where a pair has a detector as a judge, see engine/benchmark/detectors.py
     benchmark.json  benchmark.md  mean and spread over the draws
 """
 
@@ -17,17 +18,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import ray
 
 from flexpose_ray.config.benchmark import BenchmarkRecipe, PairConfig, benchmark_key
 from flexpose_ray.engine.benchmark.cell import Cell, PairPoses, failed, generator_of, measure, read_pair
+from flexpose_ray.engine.benchmark.detectors import DetectorCell, Gallery, detector_cells, judge, read_gallery
 from flexpose_ray.engine.benchmark.table import markdown, summarise
 from flexpose_ray.engine.runtime.progress import ProgressLine
 from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.engine.runtime.tasks import READERS, check_workers, error_line, run_tasks, task_device, task_result
 from flexpose_ray.models.generators import Pretrained, load_generator
+from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.sources.pose_file import poses_to_bytes, read_poses
 from flexpose_ray.storage.base import MissingKeyError, Store, read_json
 from flexpose_ray.storage.open import open_store
 
@@ -37,13 +43,20 @@ class Plan(NamedTuple):
 
     Attributes:
         store: the run's folder.
-        done: results of the cells that are there, by key.
+        done: results of the cells and detectors that are there, by key.
         missing: cells to measure.
+        untrained: detectors to train, after the cells.
     """
 
     store: Store
     done: dict[str, dict]
     missing: list[Cell]
+    untrained: list[DetectorCell]
+
+    @property
+    def total(self) -> int:
+        """Cells and detectors, done or not."""
+        return len(self.done) + len(self.missing) + len(self.untrained)
 
 
 def plan_benchmark(recipe: BenchmarkRecipe, storage: str) -> Plan:
@@ -65,13 +78,14 @@ def plan_benchmark(recipe: BenchmarkRecipe, storage: str) -> Plan:
             for seed in recipe.seeds
             for name, row, uri in rows
         ]
+    detectors = [detector for pair in recipe.pairs for detector in detector_cells(pair, cells)]
     with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(lambda cell: _present(store, cell), cells))
-    done = {cell.key: result for cell, result in zip(cells, found, strict=True) if result is not None}
-    return Plan(store, done, [cell for cell in cells if cell.key not in done])
+        found = list(pool.map(lambda cell: _present(store, cell), [*cells, *detectors]))
+    done = {cell.key: result for cell, result in zip([*cells, *detectors], found, strict=True) if result is not None}
+    return Plan(store, done, *([cell for cell in group if cell.key not in done] for group in (cells, detectors)))
 
 
-def _present(store: Store, cell: Cell) -> dict | None:
+def _present(store: Store, cell: Cell | DetectorCell) -> dict | None:
     """The result of a cell, None where it is missing."""
     try:
         found = read_json(store, cell.key)
@@ -81,14 +95,24 @@ def _present(store: Store, cell: Cell) -> dict | None:
 
 
 def check_pairs(recipe: BenchmarkRecipe, plan: Plan) -> dict[str, PairPoses]:
-    """Read the poses of every pair that has cells missing.
+    """Read the poses of every pair that has cells or detectors missing.
 
     Raises:
         FlexPoseError: data, weights or skeletons that do not fit together.
     """
-    wanted = {cell.pair for cell in plan.missing}
+    wanted = {cell.pair for cell in (*plan.missing, *plan.untrained)}
     pairs = [pair for pair in recipe.pairs if pair.name in wanted]
     return {pair.name: read_pair(pair, recipe, load_generator(pair.generator)) for pair in pairs}
+
+
+def read_galleries(recipe: BenchmarkRecipe, plan: Plan, poses: dict[str, PairPoses]) -> dict[str, Gallery]:
+    """Read the pictures of every pair that has detectors to train.
+
+    Raises:
+        FlexPoseError: pictures or annotations that cannot be used.
+    """
+    wanted = {cell.pair for cell in plan.untrained}
+    return {pair.name: read_gallery(pair, poses[pair.name].rest) for pair in recipe.pairs if pair.name in wanted}
 
 
 def run_benchmark(
@@ -116,17 +140,17 @@ def run_benchmark(
     """
     check_workers(workers)
     plan = plan_benchmark(recipe, storage)
-    total = len(plan.done) + len(plan.missing)
     report = on_progress or ProgressLine("cells")
     results = dict(plan.done)
-    report(len(results), total)
-    if plan.missing:
+    report(len(results), plan.total)
+    if plan.missing or plan.untrained:
         poses = check_pairs(recipe, plan)
+        galleries = read_galleries(recipe, plan, poses)
         plan.store.put("recipe.json", json.dumps(recipe.model_dump(mode="json"), indent=1).encode())
         with ray_session(cpus=workers or os.cpu_count()):
-            for cell, result in _run(recipe, plan, poses, workers):
+            for cell, result in chain(_run(recipe, plan, poses, workers), _train(plan, results, galleries, workers)):
                 results[cell.key] = result
-                report(len(results), total)
+                report(len(results), plan.total)
     table = summarise(recipe, list(results.values())) | {"run": plan.store.uri}
     plan.store.put("benchmark.json", json.dumps(table, indent=1).encode())
     plan.store.put("benchmark.md", markdown(table).encode())
@@ -144,7 +168,23 @@ def _run(
             yield cell, _result(reference, cell, plan.store)
 
 
-def _result(reference: ray.ObjectRef, cell: Cell, store: Store) -> dict:
+def _train(
+    plan: Plan, results: dict[str, dict], galleries: dict[str, Gallery], workers: int | None
+) -> Iterator[tuple[DetectorCell, dict]]:
+    """Detectors with their results, one Ray task each; those of cells that failed have failed."""
+    pictures = {name: ray.put(gallery) for name, gallery in galleries.items()}
+    jobs = []
+    for cell in plan.untrained:
+        if cell.draw is not None and (why := results[f"cells/{cell.pair}/{cell.row}-{cell.draw}.json"]["error"]):
+            yield cell, failed(cell, f"no poses to learn from: {why}")
+        else:
+            jobs.append((cell, (cell, pictures[cell.pair], plan.store.uri)))
+    with closing(run_tasks(_judge_cell, jobs, workers)) as ended:
+        for cell, reference in ended:
+            yield cell, _result(reference, cell, plan.store)
+
+
+def _result(reference: ray.ObjectRef, cell: Cell | DetectorCell, store: Store) -> dict:
     result = task_result(reference, store, cell.key, partial(failed, cell))
     if result["error"] is not None:
         store.put(cell.key, json.dumps(result, indent=1).encode())
@@ -153,11 +193,27 @@ def _result(reference: ray.ObjectRef, cell: Cell, store: Store) -> dict:
 
 def _measure_cell(cell: Cell, pair: PairConfig, poses: PairPoses, count: int, store_uri: str) -> dict:
     """One cell, in a Ray worker; a success is on storage before the driver receives it."""
-    device = task_device()
+    device, store = task_device(), open_store(store_uri)
+
+    def keep_prior(prior_NJ2: np.ndarray) -> None:
+        store.put(cell.prior_key, poses_to_bytes(PoseSet(prior_NJ2, poses.rest.skeleton_name)))
+
     try:
-        result = measure(cell, pair, _base(cell.generator), poses, count, device)
-        open_store(store_uri).put(cell.key, json.dumps(result).encode())
+        result = measure(cell, pair, _base(cell.generator), poses, count, device, keep_prior)
+        store.put(cell.key, json.dumps(result).encode())
     except Exception as error:  # one cell's failure, out of memory on a device, say, is not the others'
+        return failed(cell, error_line(error))
+    return result
+
+
+def _judge_cell(cell: DetectorCell, gallery: Gallery, store_uri: str) -> dict:
+    """One detector, in a Ray worker, as :func:`_measure_cell`."""
+    device, store = task_device(), open_store(store_uri)
+    try:
+        prior = read_poses(f"{store.uri}/{cell.prior_key}") if cell.prior_key else None
+        result = judge(cell, gallery, prior, device)
+        store.put(cell.key, json.dumps(result).encode())
+    except Exception as error:  # as above
         return failed(cell, error_line(error))
     return result
 

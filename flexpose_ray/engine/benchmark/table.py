@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flexpose_ray.config.benchmark import BenchmarkRecipe
+from flexpose_ray.engine.benchmark.detector_table import detector_text, summarise_detectors
 from flexpose_ray.judging.scores import FLOOR_TITLE
 from flexpose_ray.methods.registry import METHODS, OURS
 from flexpose_ray.text_table import text_table
@@ -36,19 +37,22 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
 
     Args:
         recipe: gives the order.
-        cells: results of :func:`engine.benchmark.cell.measure` and :func:`engine.benchmark.cell.failed`.
+        cells: results of :func:`engine.benchmark.cell.measure`, :func:`engine.benchmark.detectors.judge` and
+            :func:`engine.benchmark.cell.failed`.
 
     Returns:
         JSON-ready: ``name``, ``seeds``, ``count`` (poses a side, asked for), ``failed`` (cells), and ``pairs``: each
         ``name``, ``generator``, ``shots``, ``count`` (poses a side), ``floor``, ``rows``, ``best`` (names of the rows
-        of least FD and of most coverage, references aside) and ``says`` (conclusions in sentences). A row and the floor
+        of least FD and of most coverage, references aside), ``says`` (conclusions in sentences) and ``detector`` (as of
+        :func:`~flexpose_ray.engine.benchmark.detector_table.summarise_detectors`). A row and the floor
         have ``name``, ``title`` and, where a draw succeeded, for every column ``{"mean", "std"}``; a row also has
         ``method``, ``family``, ``settings``, ``kinds`` (of the generators adapted), ``draws`` (that succeeded) and
         ``errors``.
     """
     pairs = []
     for pair in recipe.pairs:
-        mine = [cell for cell in cells if cell["pair"] == pair.name]
+        whole = [cell for cell in cells if cell["pair"] == pair.name]
+        mine = [cell for cell in whole if "draw" not in cell]
         good = [cell for cell in mine if cell["error"] is None]
         rows = [_row(recipe, name, [cell for cell in mine if cell["row"] == name]) for name in recipe.methods]
         floors = list({cell["seed"]: cell["floor"] for cell in good}.values())
@@ -60,7 +64,9 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
             "floor": {"name": "floor", "title": FLOOR_TITLE, **_spreads(floors, SCORES)},
             "rows": rows,
         }
-        pairs.append(found | {"best": _best(rows), "says": _conclusions(found)})
+        found |= {"best": _best(rows), "says": _conclusions(found)}
+        judged = [cell for cell in whole if "draw" in cell]
+        pairs.append(found | {"detector": summarise_detectors(recipe, found, judged)})
     failed = sum(cell["error"] is not None for cell in cells)
     return {"name": recipe.name, "seeds": list(recipe.seeds), "count": recipe.count, "failed": failed, "pairs": pairs}
 
@@ -148,6 +154,9 @@ def format_benchmark(table: dict) -> str:
     for pair in table["pairs"]:
         head, lines = grid(pair)
         parts.append("\n".join([_caption(table, pair), "", text_table([head, *lines]), "", *pair["says"]]))
+        if detector := pair["detector"]:
+            parts += detector_text(detector, text_table, pair["name"])
+            parts.append("\n".join(detector["says"]))
     return "\n\n".join(parts)
 
 
@@ -156,11 +165,22 @@ def markdown(table: dict) -> str:
     parts = [f"# {table['name']}"]
     for pair in table["pairs"]:
         head, lines = grid(pair)
-        text = [head, ["---", *["---:"] * (len(head) - 1)], *([_plain(c) for c in cells] for cells in lines)]
-        body = "\n".join(f"| {' | '.join(cells)} |" for cells in text)
-        sentences = "\n".join(f"* {_plain(sentence)}" for sentence in pair["says"])
-        parts.append(f"## {pair['name']}\n\n{_caption(table, pair)}\n\n{body}\n\n{sentences}")
+        parts.append(f"## {pair['name']}\n\n{_caption(table, pair)}\n\n{_markdown_table([head, *lines])}")
+        parts.append(_markdown_list(pair["says"]))
+        if detector := pair["detector"]:
+            parts += detector_text(detector, _markdown_table, f"## {pair['name']}, detectors\n\n{pair['name']}")
+            parts.append(_markdown_list(detector["says"]))
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(lines: list[list[str]]) -> str:
+    head, *rest = lines
+    text = [head, ["---", *["---:"] * (len(head) - 1)], *([_plain(c) for c in cells] for cells in rest)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in text)
+
+
+def _markdown_list(sentences: list[str]) -> str:
+    return "\n".join(f"* {_plain(sentence)}" for sentence in sentences)
 
 
 def _caption(table: dict, pair: dict) -> str:

@@ -142,7 +142,7 @@ FORMATS = {
         read_table,
         ".csv, .tsv, .parquet with columns JOINT_x, JOINT_y; .npz with keypoints; DeepLabCut's and SLEAP's tables",
         "table:mine.csv?size=640x480&group=video",
-        options=("group", "label", "only"),
+        options=("group", "label", "picture", "only"),
         mapped=True,
     ),
     "wflw": Format(

@@ -19,6 +19,7 @@ from flexpose_ray.sources.raw import RawPoses, split_visibility
 NO_EXTENT = 1e-9  # a table may be in any unit, so only poses without any extent are too small
 SUFFIXES = (".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet")
 MAX_NUMBERS = 1 << 31
+TOGETHER = "_"  # between the cells that together name a group
 AFTER = re.compile(r"(?P<joint>.+?)[ _.:-]+(?P<what>[a-z]+)", re.IGNORECASE)  # wrist_x, wrist.x, wrist X
 BEFORE = re.compile(r"(?P<what>[xyvc])[ _.:-]+(?P<joint>.+)", re.IGNORECASE)  # x_wrist
 NUMBERED = re.compile(r"(?P<what>[xy])(?P<joint>\d+)", re.IGNORECASE)  # x0
@@ -31,16 +32,18 @@ class _Columns:
 
     xy: dict[str, tuple[int, int]]
     third: dict[str, int]
-    context: dict[str, int]
+    context: dict[str, tuple[int, ...]]
 
 
-def read_table(path: Path, group: str = "group", label: str = "label", only: str = "") -> RawPoses:
+def read_table(
+    path: Path, group: str = "group", label: str = "label", picture: str = "picture", only: str = ""
+) -> RawPoses:
     """Read poses from a table.
 
     * Text and ``.parquet``: two columns a joint, ``wrist_x`` and ``wrist_y`` (or ``wrist.x``, ``x_wrist``, ``wrist X``)
       optional a third, ``wrist_confidence`` (or ``likelihood``, ``score``, ``visibility``, ``v``, ``c``); optional
-      ``group`` and ``label``. Text may be parted by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Latin-1, and
-      packed by gzip; DeepLabCut's and SLEAP's tables are such. Empty cells are joints that are not there.
+      ``group``, ``label`` and ``picture``. Text may be parted by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or
+      Latin-1, and packed by gzip; DeepLabCut's and SLEAP's tables are such. Empty cells are joints that are not there.
     * ``.npz``: ``keypoints`` [N, J, 2], or [N, J, 3] with confidence or visibility; optional ``joints`` [J] (names),
       ``group`` [N], ``label`` [N]. ``.npy``: keypoints alone.
 
@@ -49,8 +52,9 @@ def read_table(path: Path, group: str = "group", label: str = "label", only: str
 
     Args:
         path: the file.
-        group: the column of groups, of text and ``.parquet``.
+        group: the column of groups, of text and ``.parquet``; several, as ``person,video``, together name a group.
         label: the column of labels.
+        picture: the column of the pictures' paths.
         only: ``COLUMN:VALUE``: only rows with this value there.
 
     Raises:
@@ -63,7 +67,7 @@ def read_table(path: Path, group: str = "group", label: str = "label", only: str
         raise DataError(path, f"a table ends in {', '.join(SUFFIXES)}", "convert it to one of these")
     if suffix in (".npz", ".npy"):
         return _read_arrays(path)
-    context = {"group": group, "label": label} | ({"only": only.partition(":")[0]} if only else {})
+    context = {"group": group, "label": label, "picture": picture} | ({"only": only.partition(":")[0]} if only else {})
     raw, only_N = (_read_parquet if suffix == ".parquet" else _read_text)(path, context)
     return raw if only_N is None else _rows(path, raw, only_N == only.partition(":")[2], only)
 
@@ -72,7 +76,7 @@ def _rows(path: Path, raw: RawPoses, keep_N: np.ndarray, only: str) -> RawPoses:
     """Some of the rows."""
     if not keep_N.any():
         raise DataError(path, f"no row has {only}", "look which values the column has")
-    of = ("points_NS2", "group_N", "label_N", "missing_NS", "confidence_NS")
+    of = ("points_NS2", "group_N", "label_N", "missing_NS", "confidence_NS", "picture_N")
     kept = {name: value[keep_N] for name in of if (value := getattr(raw, name)) is not None}
     kept["row_names"] = [name for name, keep in zip(raw.row_names, keep_N, strict=True) if keep]
     return replace(raw, **kept)
@@ -85,7 +89,10 @@ def _read_text(path: Path, wanted: dict[str, str]) -> tuple[RawPoses, np.ndarray
     thirds, broken_thirds = table.numbers(list(columns.third.values()))
     broken |= {row: problem for row, problem in broken_thirds.items() if row not in broken}
     good_N = np.array([i not in broken for i in range(len(table.rows))], bool)
-    context = {name: np.array([row[c] for row in table.rows], np.str_) for name, c in columns.context.items()}
+    context = {
+        name: np.array([TOGETHER.join(row[c] for c in at) for row in table.rows], np.str_)
+        for name, at in columns.context.items()
+    }
     bad = (*table.bad, *((table.row_names[i], problem) for i, problem in broken.items()))
     return _raw(columns, numbers, thirds, context, table.row_names, good_N, bad)
 
@@ -100,12 +107,9 @@ def _read_parquet(path: Path, wanted: dict[str, str]) -> tuple[RawPoses, np.ndar
     numbers = np.stack([_floats(path, table, c) for xy in columns.xy.values() for c in xy], 1)
     thirds = np.stack([_floats(path, table, c) for c in columns.third.values()] or [np.zeros(table.num_rows)], 1)
     context = {}
-    for name, c in columns.context.items():
-        column = table.column(c)
-        try:
-            context[name] = np.array(column.cast(pa.string()).fill_null("").to_pylist(), np.str_)
-        except pa.ArrowException as e:
-            raise DataError(f"{path}, column {name}", f"{column.type} is no text", "write text or numbers") from e
+    for name, at in columns.context.items():
+        cells = zip(*(_texts(path, table, c) for c in at), strict=True)
+        context[name] = np.array([TOGETHER.join(texts) for texts in cells], np.str_)
     rows = [f"row {i}" for i in range(table.num_rows)]
     return _raw(columns, numbers, thirds[:, : len(columns.third)], context, rows, np.ones(len(rows), bool), ())
 
@@ -122,6 +126,16 @@ def _floats(path: Path, table: pa.Table, column: int) -> np.ndarray:
         raise DataError(
             where, f"not a number: {str(e)[:100]}", "write plain numbers, nothing where there is none"
         ) from e
+
+
+def _texts(path: Path, table: pa.Table, column: int) -> list[str]:
+    """A column as text, empty cells as empty text."""
+    values = table.column(column)
+    try:
+        return values.cast(pa.string()).fill_null("").to_pylist()
+    except pa.ArrowException as e:
+        where = f"{path}, column {table.column_names[column]}"
+        raise DataError(where, f"{values.type} is no text", "write text or numbers") from e
 
 
 def _raw(
@@ -149,6 +163,7 @@ def _raw(
         confidence_NS=confidence_NS,
         min_extent=NO_EXTENT,
         bad=bad,
+        picture_N=context["picture"][good_N] if "picture" in context else None,
     )
     return raw, context["only"][good_N] if "only" in context else None
 
@@ -158,14 +173,20 @@ def _find_columns(path: Path, names: list[str], wanted: dict[str, str]) -> _Colu
     if twice := [name for name, count in Counter(name for name in names if name).items() if count > 1]:
         raise DataError(path, f"two columns have the name {twice[0]!r}", "give every column its own name")
     lower = [name.lower() for name in names]
-    context = {what: lower.index(name.lower()) for what, name in wanted.items() if name.lower() in lower}
-    if absent := [name for what, name in wanted.items() if what not in context and name != what]:
-        raise DataError(path, f"no column {absent[0]!r} there", f"the columns are {', '.join(names)[:300]}")
+    context = {}
+    for what, name in wanted.items():
+        parts = [name.lower()] if name.lower() in lower else name.lower().split(",")
+        if absent := [part for part in parts if part not in lower]:
+            if name == what:
+                continue
+            raise DataError(path, f"no column {absent[0]!r} there", f"the columns are {', '.join(names)[:300]}")
+        context[what] = tuple(lower.index(part) for part in parts)
+    taken = {c for at in context.values() for c in at}
     best: tuple[dict, dict] = ({}, {})
     for form in (AFTER, BEFORE, NUMBERED):
         at: dict[str, dict[str, int]] = {}
         for i, name in enumerate(names):
-            if i not in context.values() and (found := form.fullmatch(name)):
+            if i not in taken and (found := form.fullmatch(name)):
                 at.setdefault(found["joint"], {})[found["what"].lower()] = i
         xy = {joint: (whats["x"], whats["y"]) for joint, whats in at.items() if {"x", "y"} <= set(whats)}
         third = {joint: at[joint][what] for joint in xy for what in THIRD[::-1] if what in at[joint]}

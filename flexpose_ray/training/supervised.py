@@ -1,0 +1,52 @@
+"""A detector's supervised twin: the same networks and steps, with the true pose of every picture.
+
+What a detector without annotations could reach at most; and what a detector that is trained on made pictures is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from flexpose_ray.training.detector import DetectorTrainer
+from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.settings import SINGLE, Worker
+from flexpose_ray.training.unlabelled import Unlabelled
+
+DRAWN = 0.1  # weight of skeleton images beside points, whose squared errors are smaller
+
+
+class SupervisedTrainer(DetectorTrainer):
+    """Trains skeletonizer and regressor alone; used as :class:`~flexpose_ray.training.detector.DetectorTrainer`.
+
+    Args:
+        skeleton: of the poses: a name or a definition.
+        pictures_N3SS: uint8.
+        poses_NJ2: of the pictures, row by row; crop units.
+        settings: of training.
+        worker: where it trains, and how it meets the others.
+    """
+
+    def __init__(
+        self,
+        skeleton: str,
+        pictures_N3SS: np.ndarray,
+        poses_NJ2: np.ndarray,
+        settings: DetectorSettings,
+        worker: Worker = SINGLE,
+    ):
+        alone = Unlabelled(pictures_N3SS, np.arange(len(pictures_N3SS)))
+        super().__init__(skeleton, alone, poses_NJ2, settings, worker)
+        del self.optimizers["generators"], self.optimizers["critic"], self.optimizers["regressor"]
+        self.optimizers["reader"] = self._adam("skeletonizer", "regressor")
+
+    def _all(self, rng: np.random.Generator) -> dict[str, float]:
+        rows_N = rng.integers(len(self.prior_NJ2), size=self.settings.batch)
+        wanted = self.prior_NJ2[torch.as_tensor(self._mine(rows_N))]
+        skeletons = self.networks["skeletonizer"](self._pictures(rows_N))
+        points = F.mse_loss(self.networks["regressor"](skeletons), wanted)
+        drawn = F.mse_loss(skeletons, self.alpha.draw(wanted))
+        self._update({"reader": (points + DRAWN * drawn, ("skeletonizer", "regressor"))})
+        self._average()
+        return {"points": points.item(), "drawn": drawn.item()}
