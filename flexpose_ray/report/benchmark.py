@@ -6,6 +6,8 @@ from html import escape
 
 import numpy as np
 
+from flexpose_ray.config.benchmark import MEAN_POSE, SUPERVISED
+from flexpose_ray.engine.benchmark.detector_table import detector_grid, label_grid
 from flexpose_ray.engine.benchmark.table import COLUMNS, grid, sides
 from flexpose_ray.methods.registry import OURS
 from flexpose_ray.pose.skeleton import get_skeleton
@@ -75,9 +77,53 @@ def _pair(table: dict, pair: dict, store: Store, number: int) -> str:
         f"{notes}\n{_table(pair)}\n"
         f"<h3>FD, lower is better</h3>\n{_dots(pair, 'fd', number)}"
         f"<h3>Coverage, higher is better</h3>\n{_dots(pair, 'coverage', number)}<h3>First poses of every row</h3>\n"
-        f'<div class="rows">{_pictures(table, pair, store, number)}</div>'
+        f'<div class="rows">{_pictures(table, pair, store, number)}</div>{_detector(pair["detector"], number)}'
     )
     return section(escape(pair["name"]), escape(lead), body) + "\n"
+
+
+def _detector(detector: dict | None, number: int) -> str:
+    """What detectors learned from every row's poses: tables, dots of their best errors, sentences."""
+    if detector is None:
+        return ""
+    notes = f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in detector['says'])}</ul>"
+    rows = {row["name"]: row for row in detector["rows"] if row["runs"]}
+    title = "<h3>What a detector learns from these poses</h3>"
+    if not rows:
+        return f"{title}\n<p>No detector succeeded.</p>{notes}"
+    lead = (
+        "For every row a detector (KeypointGAN) is trained on its poses and on pictures that nobody annotated, "
+        f"{detector['steps']:,} steps, and reads pictures of {detector['side']} pixels that it has never seen. Errors "
+        "are in % of the side. Left and right look alike to it, so the best error is the better of both readings."
+    )
+    shown = [row for name, row in rows.items() if name != MEAN_POSE]
+    means, stds = (np.array([100 * row["best_error"][part] for row in shown]) for part in ("mean", "std"))
+    ours = np.array([row["ours"] for row in shown])
+    line = rows.get(MEAN_POSE, shown[0])["best_error"]["mean"] * 100
+    svg = dots_svg(f"detector{number}", [row["title"] for row in shown], means, stds, ours, line)
+    caption = (
+        "Best error, lower is better: means, one standard deviation; the line is the mean pose, without a detector."
+    )
+    parts = [title, f"<p>{escape(lead)}</p>", notes, _plain_table(*detector_grid(detector), detector["rows"])]
+    parts.append(f"<figure>{svg}<figcaption>{caption}</figcaption></figure>")
+    head, lines = label_grid(detector)
+    if lines:
+        parts += [
+            "<h3>Best error by label</h3>",
+            _plain_table(head, lines, [r for r in detector["rows"] if r["labels"]]),
+        ]
+    return "\n".join(parts)
+
+
+def _plain_table(head: list[str], lines: list[list[str]], rows: list[dict]) -> str:
+    kinds = ["ours" if r["ours"] else "reference" if r["name"] in (MEAN_POSE, SUPERVISED) else "" for r in rows]
+    body = "".join(
+        f'<tr class="{kind}">{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>\n'
+        for kind, cells in zip(kinds, lines, strict=True)
+    )
+    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    table = f'<table class="methods"><thead><tr>{heads}</tr></thead><tbody>\n{body}</tbody></table>'
+    return f'<div class="scroll">{table}</div>'
 
 
 def _dots(pair: dict, key: str, number: int) -> str:

@@ -59,7 +59,8 @@ def test_several_priors_are_one(without_ray, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--set", "stepz=5"], "--set: 'stepz=5' is no setting (write KEY=VALUE, KEY one of size, skeleton_size"),
+        (["--set", "stepz=5"], "--set: unknown setting stepz (choose one of size, skeleton_size"),
+        (["--set", "steps"], "--set: 'steps' is no setting (write KEY=VALUE, as steps=4000)"),
         (["--set", "steps=many"], "--set: steps is 'many' (give int)"),
         (["--set", "size=60"], "pictures of 60 and skeleton images of 16 pixels"),
         (["--max-bad", "2"], "--max-bad: 2.0 is no share"),

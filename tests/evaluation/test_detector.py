@@ -50,37 +50,6 @@ def test_scores_stand_beside_the_mean_pose_and_for_each_label():
     assert "mean pose" in text.splitlines()[2]
 
 
-def test_annotated_pictures_are_cut_to_their_poses(tmp_path):
-    studio = Studio("test", 16, size=64)
-    seen = film(studio, shots(studio)[0])
-    poses = seen.keypoints_NJ2 * 64 + [70, 30]  # each picture lies in a larger one
-    images, annotations = [], []
-    for i, (picture, points_J2) in enumerate(zip(seen.images_NHW3, poses, strict=True)):
-        page = np.zeros((128, 160, 3), np.uint8)
-        page[30:94, 70:134] = picture[..., ::-1]
-        cv2.imwrite(str(tmp_path / f"{i}.png"), page)
-        images.append({"id": i, "file_name": f"{i}.png", "width": 160, "height": 128})
-        keypoints = [v for x, y in points_J2.tolist() for v in (x, y, 2)]
-        annotations.append({"id": i, "image_id": i, "category_id": 1, "keypoints": keypoints, "num_keypoints": 15})
-    category = {"id": 1, "name": "person", "keypoints": list(BODY_15.joints), "skeleton": []}
-    whole = {"images": images, "annotations": annotations, "categories": [category]}
-    (tmp_path / "a.json").write_text(json.dumps(whole))
-    annotated = read_annotated(f"coco:{tmp_path}/a.json", str(tmp_path), 64)
-    np.testing.assert_allclose(annotated.poses.keypoints_NJ2, seen.keypoints_NJ2, atol=1e-4)
-    apart = np.abs(annotated.pictures_N3SS.astype(int) - seen.images_NHW3.transpose(0, 3, 1, 2))
-    assert apart.mean() < 2  # the same pictures, of the same size
-    (tmp_path / "3.png").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"3\.png: no picture"):
-        read_annotated(f"coco:{tmp_path}/a.json", str(tmp_path), 64)
-    with pytest.raises(DataError, match=r"no such picture.*--pictures"):
-        read_annotated(f"coco:{tmp_path}/a.json", str(tmp_path / "other"), 64)
-
-
-def test_a_studio_without_a_part_brings_the_poses_of_its_own_pictures():
-    annotated = read_annotated("synthetic:studio?count=16", ".", 32)
-    np.testing.assert_array_equal(annotated.poses.keypoints_NJ2, studio_poses(Studio("pictures", 16)).keypoints_NJ2)
-
-
 def test_annotations_without_pictures_are_refused():
     with pytest.raises(DataError, match="does not name the pictures"):
         read_annotated("synthetic:rowing?count=5", ".", 32)

@@ -57,3 +57,20 @@ def test_it_is_written_into_the_run(table: dict):
 def test_a_benchmark_of_failures_has_a_page_too(table: dict):
     table["pairs"][0] |= {"count": None}
     assert "No cell succeeded" in render_benchmark(table, LocalStore(table["run"]))
+
+
+def test_detectors_have_a_section_of_their_own(table: dict):
+    plain = render_benchmark(table, LocalStore(table["run"]))
+    assert "What a detector learns" not in plain
+    spread, labels = {"mean": 0.05, "std": 0.01}, {"walking": 0.04}
+    row = {"name": "coral", "title": "<CORAL>", "ours": False, "runs": 2, "errors": [], "labels": labels}
+    row |= {"error": spread, "best_error": spread}
+    mean = row | {"name": "mean_pose", "title": "mean target pose", "labels": {}}
+    detector = {"side": 64, "steps": 2000, "rows": [mean, row], "agreement": {}, "says": ["It is <so>."]}
+    table["pairs"][0]["detector"] = detector
+    page = render_benchmark(table, LocalStore(table["run"]))
+    assert "2,000 steps" in page and "&lt;CORAL&gt;" in page and "It is &lt;so&gt;." in page
+    assert page.count("<svg") == plain.count("<svg") + 1 and "<td>5.00 ± 1.00</td>" in page
+    assert "Best error by label" in page and "<td>4.00</td>" in page
+    table["pairs"][0]["detector"] = detector | {"rows": [row | {"runs": 0}], "side": None}
+    assert "No detector succeeded" in render_benchmark(table, LocalStore(table["run"]))

@@ -3,6 +3,7 @@ import gzip
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -385,3 +386,19 @@ def test_a_damaged_table_is_read_or_refused_in_one_line(tmp_path, changes, name)
     path.write_bytes(bytes(content))
     with contextlib.suppress(DataError):
         read(path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_group_may_have_several_columns_and_rows_name_their_pictures(tmp_path, suffix):
+    text = write_csv(
+        tmp_path / "a.csv", lines(person=[*"aabbb"], video=[*"01001"], photo=[f"{i}.jpg" for i in range(5)])
+    )
+    path = text
+    if suffix == "parquet":
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.csv.read_csv(text), path)
+    poses, report = read_source(f"table:{path}?group=person,video&picture=photo&only=person:b")
+    assert poses.group_N.tolist() == ["b_0", "b_0", "b_1"]
+    assert report.picture_N.tolist() == ["2.jpg", "3.jpg", "4.jpg"]
+    with pytest.raises(DataError, match="no column 'scene' there"):
+        read_source(f"table:{path}?group=person,scene")
