@@ -10,7 +10,7 @@ from flexpose_ray.errors import ConfigError
 
 ALONE_SHARE = 0.5  # of the pictures, from which on a note says that they are alone
 MANY_PICTURES = 500  # from which on progress is shown
-PICTURES = "folder, s3://bucket/prefix, .tar, video, or synthetic:studio?part=pictures&count=N"
+PICTURES = "folder, s3://bucket/prefix, .tar, .parquet, video, or synthetic:studio?part=pictures&count=N"
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -34,7 +34,9 @@ flexpose detect train --pictures "synthetic:studio?count=3000" --prior "syntheti
     sub = add_verb(own, train, "train", "learn to read pictures, from them and from poses that belong to none", example)
     _pictures(sub)
     help_text = "poses as the pictures' are distributed: data set, pose set (.parquet) or KIND:PATH; may be repeated"
-    sub.add_argument("--prior", action="append", required=True, metavar="URI", help=help_text)
+    sub.add_argument("--prior", action="append", metavar="URI", help=help_text)
+    help_text = "KIND:PATH of annotations of the pictures instead: train the supervised twin, to compare with"
+    sub.add_argument("--annotations", metavar="SOURCE", help=help_text)
     change = "change a setting, as steps=4000 or size=128; may be repeated; --dry-run lists all"
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
     sub.add_argument("--workers", type=int, default=1, metavar="K", help="Ray workers that share a batch (default: 1)")
@@ -64,18 +66,18 @@ def _pictures(sub) -> None:
 
 
 def train(args) -> Outcome:
-    from flexpose_ray.engine.detect.run import DetectorJob, train_detector
+    from flexpose_ray.engine.detect.run import run_training
     from flexpose_ray.engine.runtime.progress import StageLines
     from flexpose_ray.training.unlabelled import Unlabelled
 
+    if (args.prior is None) == (args.annotations is None):
+        raise ConfigError("--prior", "give either poses or annotations", "--prior URI, or --annotations KIND:PATH")
     settings = _settings(args.set)
-    prior = _prior(args.prior)
-    job = DetectorJob(_read_pictures(args, settings.size), prior, settings, args.workers)
-    facts = {"pictures": len(job.pictures), "unreadable": len(job.pictures.bad), "poses": len(prior)}
-    bad = len(job.pictures.bad)
-    text = f"{len(job.pictures):,} pictures of {settings.size} px ({bad} unreadable), {len(prior):,} poses"
-    alone = Unlabelled(job.pictures.pictures_N3SS, job.pictures.clip_N).alone
-    if alone > ALONE_SHARE * len(job.pictures):
+    job, bad = _twin(args, settings) if args.annotations else _unpaired(args, settings)
+    facts = {"pictures": len(job.clip_N), "unreadable": bad, "poses": len(job.prior)}
+    text = f"{len(job.clip_N):,} pictures of {settings.size} px ({bad} unreadable), {len(job.prior):,} poses"
+    alone = Unlabelled(job.pictures_N3SS, job.clip_N).alone
+    if args.annotations is None and alone > ALONE_SHARE * len(job.clip_N):
         text += f"\n{alone:,} pictures are alone in their folder, and a moved copy stands for another frame of the same"
         text += "\nperson and place, which teaches less: put the frames of a clip into a folder of their own"
     if args.dry_run:
@@ -83,15 +85,35 @@ def train(args) -> Outcome:
         listed = "\n".join(f"  {name}={value}" for name, value in values.items())
         return 0, facts | {"settings": values}, f"would train {args.out} on {text}\nsettings:\n{listed}"
     lines = StageLines()
-    sources = {"pictures_from": args.pictures, "poses_from": args.prior}
-    done = train_detector(job, args.out, lambda row: lines("detect", row), card=sources)
+    sources = {"pictures_from": args.pictures, "poses_from": args.annotations or args.prior, "unreadable": bad}
+    done = run_training(job, args.out, lambda row: lines("detect", row), card=sources)
+    done = {"detector": done.pop("model"), **done}
     return 0, facts | done, f"trained on {text}\ndetector: {done['detector']}"
+
+
+def _unpaired(args, settings):
+    """What a detector is trained on, and how many pictures could not be read."""
+    from flexpose_ray.engine.detect.run import PictureJob
+
+    prior, found = _prior(args.prior), _read_pictures(args, settings.size)
+    job = PictureJob("detector", found.pictures_N3SS, found.clip_N, prior, settings, args.workers)
+    return job, len(found.bad)
+
+
+def _twin(args, settings):
+    """As :func:`_unpaired`, of the supervised twin."""
+    from flexpose_ray.engine.detect.run import PictureJob
+    from flexpose_ray.pictures.annotated import read_annotated
+
+    found = read_annotated(args.annotations, args.pictures, settings.size, masks=args.masks)
+    poses = found.poses
+    return PictureJob("supervised", found.pictures_N3SS, poses.group_N, poses, settings, args.workers), 0
 
 
 def evaluate(args) -> Outcome:
     from flexpose_ray.evaluation.detector import evaluate, format_scores
     from flexpose_ray.models.detectors import load_detector
-    from flexpose_ray.sources.annotated import read_annotated
+    from flexpose_ray.pictures.annotated import read_annotated
 
     detector = load_detector(args.detector)
     annotated = read_annotated(args.source, args.pictures, detector.settings.size, args.mapping)
@@ -135,7 +157,7 @@ def predict(args) -> Outcome:
 
 def _read_pictures(args, size: int):
     from flexpose_ray.engine.runtime.progress import ProgressLine
-    from flexpose_ray.sources.pictures import MAX_BAD, read_pictures
+    from flexpose_ray.pictures.read import MAX_BAD, read_pictures
 
     max_bad = MAX_BAD if args.max_bad is None else args.max_bad
     if not 0 <= max_bad < 1:

@@ -11,10 +11,10 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.judging.keypoints import keypoint_scores
 from flexpose_ray.models.detectors import Detector
 from flexpose_ray.networks.pose_reader import Reading
+from flexpose_ray.pictures.annotated import AnnotatedPictures
+from flexpose_ray.pictures.read import PictureSet
 from flexpose_ray.pose.geometry import uncrop
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.annotated import AnnotatedPictures
-from flexpose_ray.sources.pictures import PictureSet
 from flexpose_ray.sources.preview import draw_skeleton
 from flexpose_ray.text_table import text_table
 

@@ -22,7 +22,7 @@ class SupervisedTrainer(DetectorTrainer):
 
     Args:
         skeleton: of the poses: a name or a definition.
-        pictures_N3SS: uint8.
+        pictures: to learn from.
         poses_NJ2: of the pictures, row by row; crop units.
         settings: of training.
         worker: where it trains, and how it meets the others.
@@ -31,13 +31,12 @@ class SupervisedTrainer(DetectorTrainer):
     def __init__(
         self,
         skeleton: str,
-        pictures_N3SS: np.ndarray,
+        pictures: Unlabelled,
         poses_NJ2: np.ndarray,
         settings: DetectorSettings,
         worker: Worker = SINGLE,
     ):
-        alone = Unlabelled(pictures_N3SS, np.arange(len(pictures_N3SS)))
-        super().__init__(skeleton, alone, poses_NJ2, settings, worker)
+        super().__init__(skeleton, pictures, poses_NJ2, settings, worker)
         del self.optimizers["generators"], self.optimizers["critic"], self.optimizers["regressor"]
         self.optimizers["reader"] = self._adam("skeletonizer", "regressor")
 

@@ -15,7 +15,7 @@ class Unlabelled:
     """Pictures to learn from.
 
     Attributes:
-        pictures_N3SS: uint8; where masks are used, black around the subject.
+        pictures_N3SS: uint8, an array or rows on disk; where masks are used, black around the subject.
         clip_N: str; pictures of one clip show the same person in the same place.
     """
 

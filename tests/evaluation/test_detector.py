@@ -10,11 +10,11 @@ import pytest
 from flexpose_ray.errors import DataError
 from flexpose_ray.evaluation.detector import evaluate, format_scores, predictions, sheet
 from flexpose_ray.networks.pose_reader import Reading
+from flexpose_ray.pictures.annotated import read_annotated
+from flexpose_ray.pictures.read import read_pictures
 from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.sources.annotated import read_annotated
-from flexpose_ray.sources.pictures import read_pictures
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.studio.world import Studio, film, shots, studio_poses
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import torch
 
 from flexpose_ray.evaluation.detector import score, score_mean_pose
-from flexpose_ray.sources.annotated import read_annotated
+from flexpose_ray.pictures.annotated import read_annotated
 from flexpose_ray.training.detector_settings import DetectorSettings
 from flexpose_ray.training.supervised import SupervisedTrainer
+from flexpose_ray.training.unlabelled import Unlabelled
 
 SETTINGS = DetectorSettings(size=32, width=8, batch=16, prepare_steps=20, steps=120, average=0.9, lr=2e-3)
 
 
 def trainer(settings: DetectorSettings = SETTINGS, worker=None) -> SupervisedTrainer:
     found = read_annotated("synthetic:studio?part=pictures&count=128&backdrop=no", ".", 32)
-    given = found.pictures_N3SS, found.poses.keypoints_NJ2, settings
+    given = Unlabelled(found.pictures_N3SS, found.poses.group_N), found.poses.keypoints_NJ2, settings
     return SupervisedTrainer("body_15", *given) if worker is None else SupervisedTrainer("body_15", *given, worker)
 
 

@@ -22,9 +22,9 @@ from flexpose_ray.engine.benchmark.cell import Cell
 from flexpose_ray.errors import DataError
 from flexpose_ray.evaluation.detector import evaluate, score_mean_pose
 from flexpose_ray.models.detectors import Detector
+from flexpose_ray.pictures.annotated import AnnotatedPictures, read_annotated
+from flexpose_ray.pictures.read import STUDIO, read_pictures
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.annotated import AnnotatedPictures, read_annotated
-from flexpose_ray.sources.pictures import STUDIO, read_pictures
 from flexpose_ray.sources.read import KINDS
 from flexpose_ray.training.detector import DetectorTrainer
 from flexpose_ray.training.settings import SINGLE
@@ -125,14 +125,15 @@ def read_gallery(pair: PairConfig, rest: PoseSet) -> Gallery:
     test, truth_NJ2 = read_annotated(config.test, *given), None
     if annotated(config):
         found = read_annotated(config.pictures, *given)
-        pictures, truth_NJ2 = Unlabelled(found.pictures_N3SS, found.poses.group_N), found.poses.keypoints_NJ2
+        pictures, truth_NJ2 = Unlabelled(found.pictures_N3SS[:], found.poses.group_N), found.poses.keypoints_NJ2
     else:
         seen = read_pictures(config.pictures, size, config.masks)
-        pictures = Unlabelled(seen.pictures_N3SS, seen.clip_N)
+        pictures = Unlabelled(seen.pictures_N3SS[:], seen.clip_N)
     if test.poses.skeleton_name != rest.skeleton_name:
         problem = f"its test pictures are {test.poses.skeleton.name}, its target {rest.skeleton.name}"
         raise DataError(f"pairs.{pair.name}.detector", problem, "give both of one skeleton")
-    return Gallery(pictures, truth_NJ2, test, rest.keypoints_NJ2.mean(0))
+    shown = replace(test, pictures_N3SS=test.pictures_N3SS[:])  # in memory: Ray sends them to the workers
+    return Gallery(pictures, truth_NJ2, shown, rest.keypoints_NJ2.mean(0))
 
 
 def judge(cell: DetectorCell, gallery: Gallery, prior: PoseSet | None, device: str) -> dict:
@@ -155,8 +156,7 @@ def judge(cell: DetectorCell, gallery: Gallery, prior: PoseSet | None, device: s
         return done | {"scores": _scores(score_mean_pose(gallery.mean_J2, gallery.test.poses)), "labels": {}}
     worker, skeleton_name = replace(SINGLE, device=device), gallery.test.poses.skeleton_name
     if cell.row == SUPERVISED:
-        pictures_N3SS = gallery.pictures.pictures_N3SS
-        trainer = SupervisedTrainer(skeleton_name, pictures_N3SS, gallery.truth_NJ2, cell.settings, worker)
+        trainer = SupervisedTrainer(skeleton_name, gallery.pictures, gallery.truth_NJ2, cell.settings, worker)
     else:
         trainer = DetectorTrainer(skeleton_name, gallery.pictures, prior.keypoints_NJ2, cell.settings, worker)
     while trainer.step_count < trainer.last_step:

@@ -1,9 +1,9 @@
-"""Training a detector under Ray Train, resumable after any kill: the driver's side.
+"""Training on pictures and poses under Ray Train, resumable after any kill: the driver's side.
 
 In the folder of the model, beside the model itself:
 
-    training/pictures.npz      the pictures as the networks see them, read once
-    training/prior.parquet     the poses
+    training/pictures/         the pictures as the networks see them, in blocks, read once
+    training/clips.npz  training/prior.parquet
     training/checkpoints/      the last two
 
 When the training has ended, ``training`` is removed.
@@ -12,45 +12,53 @@ When the training has ended, ``training`` is removed.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
 from flexpose_ray.canonical import canonical_text
-from flexpose_ray.engine.detect.worker import DETECTOR, train_detector_worker
+from flexpose_ray.engine.detect.inputs import write_inputs
+from flexpose_ray.engine.detect.kinds import KINDS
+from flexpose_ray.engine.detect.worker import train_on_pictures
 from flexpose_ray.engine.runtime.errors import innermost_line
 from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.engine.train.failures import RESUME_HINT
 from flexpose_ray.engine.train.launch import Loop, Progress, Resources, launch
 from flexpose_ray.errors import ConfigError, DataError, TrainingError, WeightsError
 from flexpose_ray.models.weights import read_model
+from flexpose_ray.pictures.rows import PictureRows
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.pictures import PictureSet
-from flexpose_ray.sources.pose_file import poses_to_bytes
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.detector_settings import DetectorSettings
 
 TRAINING = "training"  # folder of what only training needs, within the model's
 LEAST_PRIOR = 2  # poses
 
 
 @dataclass(frozen=True, eq=False)
-class DetectorJob:
-    """What a detector is trained on.
+class PictureJob:
+    """What is trained, and on what.
 
     Attributes:
-        pictures: without annotations, of the size that the settings say.
-        prior: poses as the pictures' are thought to be distributed.
-        settings: of training.
+        kind: "detector"; or "supervised", its twin that sees the truth.
+        pictures_N3SS: of the size that the settings say.
+        clip_N: str; pictures of one clip show the same subject in the same place.
+        prior: poses as the pictures' are thought to be distributed; those of the pictures, row by row, of a twin.
+        settings: of training, of the kind's class.
         workers: that share every batch.
+
+    Raises:
+        ConfigError: so many workers cannot share a batch.
+        DataError: too few poses, or a twin's are not the pictures'.
     """
 
-    pictures: PictureSet
+    kind: str
+    pictures_N3SS: PictureRows
+    clip_N: np.ndarray
     prior: PoseSet
-    settings: DetectorSettings
+    settings: object
     workers: int = 1
 
     def __post_init__(self):
@@ -59,24 +67,41 @@ class DetectorJob:
             raise ConfigError("--workers", problem, "choose a divisor of the batch")
         if len(self.prior) < LEAST_PRIOR:
             raise DataError("prior", f"{len(self.prior)} poses", "give a data set or pose set with thousands")
+        if self.kind == "supervised" and len(self.prior) != len(self.clip_N):
+            problem = f"{len(self.prior)} poses of {len(self.clip_N)} pictures"
+            raise DataError("annotations", problem, "give one pose for every picture")
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """What the result depends on, as a hash: pictures, poses and settings."""
-        digest = hashlib.sha256(canonical_text([asdict(self.settings), self.prior.skeleton_name]).encode())
-        for array in (self.pictures.pictures_N3SS, self.pictures.clip_N, self.prior.keypoints_NJ2):
+        """What the result depends on, as a hash: kind, pictures, poses and settings."""
+        digest = hashlib.sha256(canonical_text([self.kind, asdict(self.settings), self.prior.skeleton_name]).encode())
+        for block in self.pictures_N3SS.blocks():
+            digest.update(block)
+        for array in (self.clip_N, self.prior.keypoints_NJ2):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def facts(self) -> dict:
+        """What the model's card says of the data; the mean pose is what a detector has to beat."""
+        mean_J2 = self.prior.keypoints_NJ2.mean(0)
+        return {
+            "trained_as": self.kind,
+            "pictures": len(self.clip_N),
+            "clips": len(set(self.clip_N)),
+            "poses": len(self.prior),
+            "mean_pose": [[round(float(v), 5) for v in xy] for xy in mean_J2],
+        }
 
-def train_detector(
-    job: DetectorJob,
+
+def run_training(
+    job: PictureJob,
     out: str,
     on_progress: Progress = lambda row: None,
     resources: Resources | None = None,
     card: dict | None = None,
 ) -> dict:
-    """Train a detector; a second call resumes or returns at once.
+    """Train; a second call resumes or returns at once.
 
     Args:
         out: folder of the model.
@@ -85,7 +110,7 @@ def train_detector(
         card: more that the model's card says, as where its pictures are from.
 
     Returns:
-        ``detector`` (URI), ``digest``, and the last losses.
+        ``model`` (URI), ``digest``, and the last losses.
 
     Raises:
         ConfigError: another model is in ``out``, or settings do not fit.
@@ -93,38 +118,26 @@ def train_detector(
         FlexPoseError: bad data, storage or checkpoint.
     """
     store = open_store(out)
-    done = _finished(store, job.key)
+    done = _finished(store, job)
     if done is None:
         training = store.child(TRAINING)
-        _write_inputs(training, job)
-        card = {"key": job.key, **_facts(job), **(card or {})}
+        write_inputs(training, job.key, job.pictures_N3SS, job.clip_N, job.prior)
+        card = {"key": job.key, **job.facts, **(card or {})}
         threads = max(1, (os.cpu_count() or 1) // job.workers)
-        given = {"out": store.uri, "run": training.uri, "threads": threads, "card": card}
+        given = {"out": store.uri, "run": training.uri, "threads": threads, "card": card, "kind": job.kind}
         given |= {"settings": asdict(job.settings), "key": job.key}
-        loop = Loop(train_detector_worker, given, (job.workers, job.workers), _too_many_failures)
+        loop = Loop(train_on_pictures, given, (job.workers, job.workers), partial(_too_many_failures, job.kind))
         with ray_session():
             launch(loop, on_progress, resources)
-        done = _finished(store, job.key)
+        done = _finished(store, job)
         if done is None:
-            raise TrainingError(DETECTOR, "ended without a model", RESUME_HINT)
+            raise TrainingError(job.kind, "ended without a model", RESUME_HINT)
     for key in store.list(f"{TRAINING}/"):
         store.delete(key)
     return done
 
 
-def _facts(job: DetectorJob) -> dict:
-    """What the card says of the data; the mean pose is what a detector has to beat."""
-    mean_J2 = job.prior.keypoints_NJ2.mean(0)
-    return {
-        "pictures": len(job.pictures),
-        "clips": len(set(job.pictures.clip_N)),
-        "unreadable": len(job.pictures.bad),
-        "poses": len(job.prior),
-        "mean_pose": [[round(float(v), 5) for v in xy] for xy in mean_J2],
-    }
-
-
-def _finished(store: Store, key: str) -> dict | None:
+def _finished(store: Store, job: PictureJob) -> dict | None:
     """The result, where this very training has ended.
 
     Raises:
@@ -132,29 +145,17 @@ def _finished(store: Store, key: str) -> dict | None:
     """
     if not store.exists("model.json"):
         return None
+    kind = KINDS[job.kind].model
     try:
-        model = read_model(store.uri, "detector")
+        model = read_model(store.uri, kind)
     except WeightsError as error:
         raise ConfigError("--out", str(error), "choose another folder") from error
-    if model.card.get("key") != key:
-        problem = f"{store.uri} holds a detector of other pictures, poses or settings"
+    if model.card.get("key") != job.key:
+        problem = f"{store.uri} holds a {kind} of other pictures, poses or settings"
         raise ConfigError("--out", problem, "choose another folder")
-    return {"detector": store.uri, "digest": model.digest, **model.card.get("losses", {})}
+    return {"model": store.uri, "digest": model.digest, **model.card.get("losses", {})}
 
 
-def _write_inputs(store: Store, job: DetectorJob) -> None:
-    """What workers read; a training that was begun with other data is begun anew."""
-    if store.exists("key") and store.get("key").decode() == job.key:
-        return
-    for key in store.list():
-        store.delete(key)
-    buffer = io.BytesIO()
-    np.savez(buffer, pictures_N3SS=job.pictures.pictures_N3SS, clip_N=job.pictures.clip_N)
-    store.put("pictures.npz", buffer.getvalue())
-    store.put("prior.parquet", poses_to_bytes(job.prior))
-    store.put("key", job.key.encode())
-
-
-def _too_many_failures(failures: list[BaseException]) -> TrainingError:
+def _too_many_failures(kind: str, failures: list[BaseException]) -> TrainingError:
     problem = f"failed {len(failures)} times in a row: {innermost_line(failures[-1])}"
-    return TrainingError(DETECTOR, problem, RESUME_HINT)
+    return TrainingError(kind, problem, RESUME_HINT)

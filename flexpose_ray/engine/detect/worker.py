@@ -1,30 +1,26 @@
-"""A detector's training loop, which runs in every worker."""
+"""The loop of a training on pictures and poses, which runs in every worker."""
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ray.train
 import torch
 from ray.train.torch import get_device
 
+from flexpose_ray.engine.detect.inputs import read_inputs
+from flexpose_ray.engine.detect.kinds import KINDS
 from flexpose_ray.engine.train.checkpoint import Checkpoint, last_checkpoint, write_checkpoint
 from flexpose_ray.engine.train.launch import STOPPED
 from flexpose_ray.engine.train.stop import StopListener
 from flexpose_ray.engine.train.trainer import exchanging_worker
 from flexpose_ray.errors import TrainingError
-from flexpose_ray.models.detectors import save_detector
-from flexpose_ray.sources.pose_file import read_poses
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.detector import DetectorTrainer
-from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.unlabelled import Unlabelled
 
-DETECTOR = "detector"
 PATIENCE_S = 600.0  # for a storage server that is away
 REPORTS = 40  # of a whole training
 RATES = ("kimg", "kimg_s", "eta_s")  # what a row says beside losses
@@ -40,22 +36,21 @@ class Place:
     world: int
 
 
-def train_detector_worker(config: dict) -> None:
+def train_on_pictures(config: dict) -> None:
     """Train to the last step, or until a stop is requested; Ray Train calls this in every worker.
 
     Args:
-        config: ``settings``, ``run`` (URI of the folder with inputs and checkpoints), ``key`` of the training, ``out``
-            (URI of the model), ``card``, ``threads``, ``stop`` (actor of a StopSignal).
+        config: ``kind``, ``settings``, ``run`` (URI of the folder with inputs and checkpoints), ``key`` of the
+            training, ``out`` (URI of the model), ``card``, ``threads``, ``stop`` (actor of a StopSignal).
     """
     store, context = open_store(config["run"], PATIENCE_S), ray.train.get_context()
     place = Place(get_device(), context.get_world_rank(), context.get_world_size())
     torch.set_num_threads(config["threads"])
-    settings = DetectorSettings(**config["settings"])
-    poses = read_poses(f"{store.uri}/prior.parquet")
-    with np.load(io.BytesIO(store.get("pictures.npz")), allow_pickle=False) as arrays:
-        pictures = Unlabelled(arrays["pictures_N3SS"], arrays["clip_N"])
+    kind = KINDS[config["kind"]]
+    settings = kind.settings(**config["settings"])
+    pictures, poses = read_inputs(store, settings.size)
     worker = exchanging_worker(place.device, place.rank, place.world)
-    trainer = DetectorTrainer(poses.skeleton_name, pictures, poses.keypoints_NJ2, settings, worker)
+    trainer = kind.trainer(poses.skeleton_name, pictures, poses.keypoints_NJ2, settings, worker)
     history: list[dict] = []
     last = last_checkpoint(store, config["key"])
     if last is not None:
@@ -64,7 +59,7 @@ def train_detector_worker(config: dict) -> None:
     _train(trainer, history, config, StopListener(config["stop"], place), place)
 
 
-def _train(trainer: DetectorTrainer, history: list[dict], config: dict, stop: StopListener, place: Place) -> None:
+def _train(trainer: Any, history: list[dict], config: dict, stop: StopListener, place: Place) -> None:
     store = open_store(config["run"], PATIENCE_S)
     every = max(1, trainer.last_step // REPORTS)
     saved = began = time.monotonic()
@@ -77,7 +72,7 @@ def _train(trainer: DetectorTrainer, history: list[dict], config: dict, stop: St
         stops, ends = stop.requested(step), step == trainer.last_step
         if not (stops or ends or step % every == 0):
             continue
-        row = _row(trainer, sums, step - start, time.monotonic() - began)
+        row = _row(trainer, config["kind"], sums, step - start, time.monotonic() - began)
         sums, start, began = {}, step, time.monotonic()
         history.append(row)
         if place.rank == 0 and (stops or ends or began - saved > SAVE_S):
@@ -88,10 +83,10 @@ def _train(trainer: DetectorTrainer, history: list[dict], config: dict, stop: St
             return
     if place.rank == 0:  # also where a kill came between the last checkpoint and this
         losses = {name: value for name, value in history[-1].items() if name not in RATES}
-        save_detector(config["out"], trainer.reader, trainer.settings, config["card"] | {"losses": losses})
+        KINDS[config["kind"]].save(config["out"], trainer, config["card"] | {"losses": losses})
 
 
-def _row(trainer: DetectorTrainer, sums: dict[str, list[float]], steps: int, seconds: float) -> dict[str, float]:
+def _row(trainer: Any, kind: str, sums: dict[str, list[float]], steps: int, seconds: float) -> dict[str, float]:
     """kimg so far, rates, and the mean of every loss over all workers.
 
     Raises:
@@ -102,7 +97,7 @@ def _row(trainer: DetectorTrainer, sums: dict[str, list[float]], steps: int, sec
     losses = dict(zip(sums, means.tolist(), strict=True))
     if broken := next((name for name, value in losses.items() if not math.isfinite(value)), None):
         hint = f"lower lr ({trainer.settings.lr:g}); the last good checkpoint is kept"
-        raise TrainingError(f"{DETECTOR}, step {trainer.step_count:,}", f"{broken} is {losses[broken]}", hint)
+        raise TrainingError(f"{kind}, step {trainer.step_count:,}", f"{broken} is {losses[broken]}", hint)
     batch = trainer.settings.batch
     rate = steps * batch / 1000 / seconds
     left = (trainer.last_step - trainer.step_count) * batch / 1000 / rate

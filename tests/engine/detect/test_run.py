@@ -1,16 +1,18 @@
 """Training a detector: what is written, what a second call does, and what Ray Train adds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from flexpose_ray.engine.detect import worker
-from flexpose_ray.engine.detect.run import DetectorJob, train_detector
+from flexpose_ray.engine.detect.run import PictureJob, run_training
 from flexpose_ray.engine.train.checkpoint import last_checkpoint
 from flexpose_ray.errors import ConfigError, DataError, TrainingError
 from flexpose_ray.models.detectors import load_detector
 from flexpose_ray.models.weights import write_model
-from flexpose_ray.sources.pictures import read_pictures
+from flexpose_ray.pictures.read import read_pictures
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.studio.world import Studio, studio_poses
 from flexpose_ray.training.detector import DetectorTrainer
@@ -22,16 +24,17 @@ SETTINGS = DetectorSettings(size=32, width=8, batch=4, prepare_steps=8, steps=12
 
 def job(settings=SETTINGS, workers=1, seed=0):
     pictures = read_pictures(f"synthetic:studio?count=48&seed={seed}&backdrop=no", settings.size)
-    return DetectorJob(pictures, studio_poses(Studio("poses", 100)), settings, workers)
+    prior = studio_poses(Studio("poses", 100))
+    return PictureJob("detector", pictures.pictures_N3SS, pictures.clip_N, prior, settings, workers)
 
 
 def test_a_training_leaves_a_model_with_its_card_and_nothing_else(without_ray, tmp_path):
     rows = []
-    done = train_detector(job(), str(tmp_path / "m"), rows.append, card={"pictures_from": "a studio"})
-    detector = load_detector(done["detector"])
+    done = run_training(job(), str(tmp_path / "m"), rows.append, card={"pictures_from": "a studio"})
+    detector = load_detector(done["model"])
     assert done["digest"] == detector.digest
     card = detector.card
-    assert (card["pictures"], card["clips"], card["poses"], card["unreadable"]) == (48, 3, 100, 0)
+    assert (card["pictures"], card["clips"], card["poses"], card["trained_as"]) == (48, 3, 100, "detector")
     assert card["pictures_from"] == "a studio" and set(card["losses"]) == {"cycle", "g_loss", "d_loss", "regressor"}
     np.testing.assert_allclose(card["mean_pose"], job().prior.keypoints_NJ2.mean(0), atol=1e-5)
     assert [row["kimg"] for row in rows] == [4 * step / 1000 for step in range(1, 21)]
@@ -42,20 +45,20 @@ def test_a_training_leaves_a_model_with_its_card_and_nothing_else(without_ray, t
 
 
 def test_a_second_call_returns_at_once_and_other_data_want_another_folder(without_ray, tmp_path, monkeypatch):
-    done = train_detector(job(), str(tmp_path))
+    done = run_training(job(), str(tmp_path))
     monkeypatch.setattr(DetectorTrainer, "step", lambda self: pytest.fail("trained again"))
-    assert train_detector(job(), str(tmp_path)) == done
+    assert run_training(job(), str(tmp_path)) == done
     for other in (job(seed=1), job(DetectorSettings(size=32, width=8, batch=4, prepare_steps=8, steps=13))):
         with pytest.raises(ConfigError, match=r"--out: .*other pictures, poses or settings.*another folder"):
-            train_detector(other, str(tmp_path))
+            run_training(other, str(tmp_path))
     write_model(str(tmp_path / "g"), "generator", {}, {}, {})
     with pytest.raises(ConfigError, match="holds generator weights"):
-        train_detector(job(), str(tmp_path / "g"))
+        run_training(job(), str(tmp_path / "g"))
 
 
 @pytest.mark.parametrize("at", [5, 14, 20])
 def test_a_training_that_breaks_off_goes_on_to_the_same_model(without_ray, tmp_path, monkeypatch, at):
-    whole = train_detector(job(), str(tmp_path / "whole"))
+    whole = run_training(job(), str(tmp_path / "whole"))
     step = DetectorTrainer.step
     monkeypatch.setattr(worker, "SAVE_S", 0.0)
 
@@ -69,46 +72,48 @@ def test_a_training_that_breaks_off_goes_on_to_the_same_model(without_ray, tmp_p
 
     with monkeypatch.context() as broken, pytest.raises(ConnectionError):
         broken.setattr(DetectorTrainer, "step", breaks)
-        broken.setattr(worker, "save_detector", unsaved)
-        train_detector(job(), str(tmp_path / "m"))
+        broken.setitem(worker.KINDS, "detector", replace(worker.KINDS["detector"], save=unsaved))
+        run_training(job(), str(tmp_path / "m"))
     last = last_checkpoint(open_store(str(tmp_path / "m/training")))
     assert last.numbers["step"] == at
     seen = []
     monkeypatch.setattr(DetectorTrainer, "step", lambda trainer: seen.append(trainer.step_count) or step(trainer))
-    assert train_detector(job(), str(tmp_path / "m"))["digest"] == whole["digest"]
+    assert run_training(job(), str(tmp_path / "m"))["digest"] == whole["digest"]
     assert seen == list(range(at, 20))
 
 
 def test_a_training_with_other_data_does_not_go_on_from_an_old_checkpoint(without_ray, tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "SAVE_S", 0.0)
     with monkeypatch.context() as broken, pytest.raises(ConnectionError):
-        broken.setattr(worker, "save_detector", lambda *_: (_ for _ in ()).throw(ConnectionError()))
-        train_detector(job(), str(tmp_path / "m"))
-    fresh = train_detector(job(seed=1), str(tmp_path / "fresh"))
-    assert train_detector(job(seed=1), str(tmp_path / "m"))["digest"] == fresh["digest"]
+        broken.setattr(DetectorTrainer, "reader", property(lambda self: (_ for _ in ()).throw(ConnectionError())))
+        run_training(job(), str(tmp_path / "m"))
+    fresh = run_training(job(seed=1), str(tmp_path / "fresh"))
+    assert run_training(job(seed=1), str(tmp_path / "m"))["digest"] == fresh["digest"]
 
 
 def test_losses_that_are_not_finite_end_a_training_with_the_way_out(without_ray, tmp_path, monkeypatch):
     nowhere = staticmethod(lambda painted, wanted: painted.mean() * torch.full((4,), float("nan")))
     monkeypatch.setattr(DetectorTrainer, "_cycle", nowhere)
     with pytest.raises(TrainingError, match=r"detector, step 9: cycle is nan \(lower lr \(0\.0007\)"):
-        train_detector(job(), str(tmp_path))
+        run_training(job(), str(tmp_path))
 
 
 def test_what_cannot_be_trained_is_refused():
     with pytest.raises(ConfigError, match="3 workers cannot share a batch of 4"):
         job(workers=3)
     with pytest.raises(DataError, match="1 poses"):
-        DetectorJob(job().pictures, studio_poses(Studio("poses", 1)), SETTINGS)
+        replace(job(), prior=studio_poses(Studio("poses", 1)))
+    with pytest.raises(DataError, match="annotations: 100 poses of 48 pictures"):
+        replace(job(), kind="supervised")
 
 
 @pytest.mark.slow
 def test_two_workers_train_through_gloo_what_one_trains(ray_cluster, tmp_path):
     """While an adversary has not yet made much of differences in the last digit."""
     two, one = [], []
-    train_detector(job(workers=2), str(tmp_path / "two"), two.append)
+    run_training(job(workers=2), str(tmp_path / "two"), two.append)
     with here.without_ray():
-        train_detector(job(), str(tmp_path / "one"), one.append)
+        run_training(job(), str(tmp_path / "one"), one.append)
     assert len(two) == len(one) == 20
     rates = ("kimg_s", "eta_s")
     for ours, theirs in zip(two, one, strict=True):

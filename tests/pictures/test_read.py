@@ -1,7 +1,6 @@
 """Pictures as people have them: right, or counted with the reason, and never a traceback."""
 
 import io
-import struct
 import tarfile
 
 import cv2
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from flexpose_ray.errors import DataError, StorageError
-from flexpose_ray.sources.pictures import cut, decode, read_pictures, to_square
+from flexpose_ray.pictures.read import read_pictures
 
 BRIGHT = (200, 120, 40)  # RGB
 
@@ -28,7 +27,7 @@ def folder_of(tmp_path, files):
 
 
 def middle(found, row=0):
-    return found.pictures_N3SS[row, :, 16, 16].tolist()
+    return found.pictures_N3SS[row][:, 16, 16].tolist()
 
 
 def test_a_folder_is_read_in_order_and_its_folders_are_clips(tmp_path):
@@ -36,46 +35,8 @@ def test_a_folder_is_read_in_order_and_its_folders_are_clips(tmp_path):
     found = read_pictures(folder_of(tmp_path, files), 32)
     assert found.name_N.tolist() == ["alone.png", "b/1.jpg", "b/2.png"]
     assert found.clip_N.tolist() == ["alone.png", "b", "b"]
-    assert found.pictures_N3SS.shape == (3, 3, 32, 32) and found.pictures_N3SS.dtype == np.uint8
+    assert found.pictures_N3SS.shape == (3, 3, 32, 32) and found.pictures_N3SS[0].dtype == np.uint8
     np.testing.assert_allclose([middle(found, row) for row in range(3)], [BRIGHT] * 3, atol=4)
-
-
-def test_a_square_holds_the_whole_picture_and_leads_back_to_its_pixels():
-    picture = np.zeros((100, 200, 3), np.uint8)
-    picture[40:60, 150:170] = 255
-    square, (scale, x, y) = to_square(picture, 40)
-    rows, columns = square[..., 0].nonzero()
-    crop_2 = np.array([columns.mean() + 0.5, rows.mean() + 0.5]) / 40
-    np.testing.assert_allclose(crop_2 * scale + [x, y], [160, 50], atol=1)
-    assert not square[:10].any() and not square[30:].any()
-
-
-@pytest.mark.parametrize("zoom", [1, 4, 16])
-def test_a_cut_shows_what_the_canvas_of_a_pose_covers(zoom):
-    picture = np.zeros((100 * zoom, 200 * zoom, 3), np.uint8)
-    picture[40 * zoom : 60 * zoom, 100 * zoom : 140 * zoom] = 255
-    part = cut(picture, np.array([80, 80, 10]) * zoom, 16)[..., 0] / 255
-    wanted = np.zeros((16, 16))
-    wanted[6:10, 4:12] = 1
-    np.testing.assert_allclose(part, wanted, atol=0.6 if zoom > 1 else 0)
-    assert abs(part - wanted).mean() < 0.03
-    assert not cut(picture, np.array([80, -500, 0]) * zoom, 16).any()
-
-
-def exif_turned():
-    """A JPEG of 10 x 20 pixels whose EXIF says that it is to be turned by a quarter, its top red."""
-    picture = np.zeros((20, 10, 3), np.uint8)
-    picture[:10, :, 2] = 255
-    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
-    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
-    body = b"Exif\0\0" + tiff
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
-
-
-def test_a_picture_is_turned_as_its_camera_says():
-    turned, plain = decode(exif_turned()), decode(exif_turned(), upright=False)
-    assert turned.shape == (10, 20, 3) and plain.shape == (20, 10, 3)
-    assert turned[:, -5:, 0].min() > 200 and plain[:5, :, 0].min() > 200  # its top became its right
 
 
 @pytest.mark.parametrize(
@@ -121,7 +82,7 @@ def test_masks_leave_only_the_subject(tmp_path):
     pictures = folder_of(tmp_path / "pictures", {"a/1.jpg": encoded(suffix=".jpg"), "a/2.jpg": encoded(suffix=".jpg")})
     found = read_pictures(pictures, 32, masks, max_bad=0.5)
     np.testing.assert_allclose(middle(found), BRIGHT, atol=4)
-    assert not found.pictures_N3SS[0, :, :7].any()
+    assert not found.pictures_N3SS[0][:, :7].any()
     assert found.bad == [("a/2.jpg", f"no mask in {masks}")]
     small = folder_of(tmp_path / "small", {"a/1.png": encoded(5, 5), "a/2.png": encoded()})
     assert read_pictures(pictures, 32, small, max_bad=0.5).bad == [("a/1.jpg", "its mask is 5x5")]
@@ -163,7 +124,7 @@ def test_a_video_is_one_clip(tmp_path):
 def test_the_studio_s_pictures():
     found = read_pictures("synthetic:studio?count=20&backdrop=no&size=128", 32)  # the reader's size counts
     assert found.pictures_N3SS.shape == (20, 3, 32, 32) and len(set(found.clip_N)) == 2
-    assert (found.pictures_N3SS[:, :, 0, 0] == 0).all()
+    assert (found.pictures_N3SS[:][:, :, 0, 0] == 0).all()
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import numpy as np
-
 from flexpose_ray.errors import DataError
+from flexpose_ray.pictures.decoding import BadPictureError, Masks, cut, decode
+from flexpose_ray.pictures.read import STUDIO, read_pictures, studio_at
+from flexpose_ray.pictures.rows import PictureRows
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.pictures import STUDIO, Masks, cut, decode, read_pictures, studio_at
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import locate, open_store
 from flexpose_ray.studio.world import studio_poses
@@ -25,11 +25,11 @@ class AnnotatedPictures:
     """Pictures cut to their poses' canvases, and the true poses; row by row.
 
     Attributes:
-        pictures_N3SS: uint8, RGB.
+        pictures_N3SS: uint8, RGB; on disk.
         poses: with clips (videos, persons) as groups.
     """
 
-    pictures_N3SS: np.ndarray
+    pictures_N3SS: PictureRows
     poses: PoseSet
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ def read_annotated(
     if report.picture_N is None or not all(report.picture_N):
         raise DataError(source, "does not name the pictures of its poses", "give annotations that do, as COCO's")
     load = _from_tar(folder) if folder.lower().endswith(".tar") else _from_folder(folder)
-    maskings, cuts = Masks(masks) if masks else None, []
+    maskings, rows = Masks(masks) if masks else None, PictureRows(size)
     for name, crop_3 in zip(report.picture_N, poses.crop_N3, strict=True):
         data = load(str(name))
         if data is None:
@@ -66,10 +66,10 @@ def read_annotated(
             picture_HW3 = decode(data, upright=False)
             if maskings is not None:
                 picture_HW3 = maskings.apply(str(name), picture_HW3)
-        except ValueError as e:
+        except BadPictureError as e:
             raise DataError(f"{folder}/{name}", str(e), "repair it, or drop its annotations") from e
-        cuts.append(cut(picture_HW3, crop_3, size))
-    return AnnotatedPictures(np.ascontiguousarray(np.stack(cuts).transpose(0, 3, 1, 2)), poses)
+        rows.append(cut(picture_HW3, crop_3, size).transpose(2, 0, 1)[None])
+    return AnnotatedPictures(rows, poses)
 
 
 def _places(name: str) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from flexpose_ray.errors import DataError
+from flexpose_ray.pictures.annotated import read_annotated
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.sources.annotated import read_annotated
 from flexpose_ray.studio.render import Pictures
 from flexpose_ray.studio.world import Studio, film, shots, studio_poses
 
@@ -44,7 +44,7 @@ def clip(tmp_path: Path) -> Pictures:
 
 def apart(annotated, seen: Pictures) -> float:
     """Mean difference to the studio's own pictures, of 255."""
-    return np.abs(annotated.pictures_N3SS.astype(int) - seen.images_NHW3.transpose(0, 3, 1, 2)).mean()
+    return np.abs(annotated.pictures_N3SS[:].astype(int) - seen.images_NHW3.transpose(0, 3, 1, 2)).mean()
 
 
 def test_they_are_cut_to_the_canvas_of_their_poses(clip: Pictures, tmp_path: Path):
@@ -76,7 +76,7 @@ def test_masks_leave_the_subject_alone(clip: Pictures, tmp_path: Path):
     for i in range(16):
         cv2.imwrite(str(tmp_path / "masks" / f"{i}.png"), np.zeros((128, 160), np.uint8))
     source = f"coco:{tmp_path}/a.json"
-    assert not read_annotated(source, str(tmp_path), 64, masks=f"{tmp_path}/masks").pictures_N3SS.any()
+    assert not read_annotated(source, str(tmp_path), 64, masks=f"{tmp_path}/masks").pictures_N3SS[:].any()
     (tmp_path / "masks" / "5.png").unlink()
     with pytest.raises(DataError, match=r"5\.png: no mask in"):
         read_annotated(source, str(tmp_path), 64, masks=f"{tmp_path}/masks")
