@@ -11,6 +11,7 @@ The run's folder is the record of what is done: a killed run resumes, and a fini
     pretraining.json          result of the pretraining, if the recipe trains its generator
     adapted/  adapted-paper/  tau of the recipe's setting, and of the paper's literal one
     samples/                  the data set: shards, commits, manifests
+    detector/  detector.json  predictions.*   where the recipe names pictures, see engine/detect/stage.py
     evaluation.json  report.html  pipeline.json
 """
 
@@ -29,6 +30,7 @@ from flexpose_ray.config.sweep_recipe import SweepRecipe, sweep_key
 from flexpose_ray.dataset.manifest import newest_manifest
 from flexpose_ray.dataset.reader import PoseReader
 from flexpose_ray.engine.adapt.one import adapt, check_shots
+from flexpose_ray.engine.detect.stage import RecipePictures, detect, read_recipe_pictures
 from flexpose_ray.engine.generate.run import generate
 from flexpose_ray.engine.sweep.best import run_to_best
 from flexpose_ray.engine.train.run import pretrain, read_recipe_source
@@ -36,6 +38,7 @@ from flexpose_ray.errors import ConfigError
 from flexpose_ray.evaluation.compare import evaluate
 from flexpose_ray.evaluation.target import split_target
 from flexpose_ray.judging.scores import halves
+from flexpose_ray.methods.base import PoseTask
 from flexpose_ray.models.generators import kind_of, load_generator, load_sampler
 from flexpose_ray.models.shipped import BUILTIN, shipped_for_paper
 from flexpose_ray.networks.generator import Generator
@@ -62,11 +65,13 @@ class Inputs(NamedTuple):
         held: held-out target poses.
         shots: the annotated poses.
         source: poses of the recipe's source; None where it has none, or where they have not been read yet.
+        pictures: as ``source``.
     """
 
     held: PoseSet
     shots: PoseSet
     source: PoseSet | None
+    pictures: RecipePictures | None
 
 
 def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, on_progress: Progress = lambda stage, row: None) -> dict:
@@ -75,12 +80,13 @@ def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, on_progress: Progre
     Args:
         recipe: needs a ``target``.
         storage: folder or s3:// under which the run's folder is created.
-        on_progress: takes (stage, row); stages are sweep, target, pretrain, adapt, paper, generate, evaluate, report;
+        on_progress: takes (stage, row); stages are sweep, target, pretrain, adapt, paper, generate, evaluate, detect,
+            report;
             or only done, where the run was finished before.
 
     Returns:
         ``run``, ``samples``, ``report`` (URIs), ``count``, ``evaluation``, ``timings`` (seconds by stage);
-        ``sweep`` (URI) where there was one.
+        ``detector`` (as of :func:`~flexpose_ray.engine.detect.stage.detect`) and ``sweep`` (URI) where there was one.
 
     Raises:
         FlexPoseError: bad recipe, data, weights or storage. What the recipe names is read before anything is written.
@@ -119,6 +125,10 @@ def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, on_progress: Progre
     with clock.stage("evaluate"):
         on_progress("evaluate", {"count": recipe.evaluate.count})
         result = _evaluate(recipe, store, generator, inputs)
+    found = {}
+    if recipe.pictures is not None:
+        with clock.stage("detect"):
+            found["detector"] = _detect(recipe, store, inputs, lambda row: on_progress("detect", row))
     with clock.stage("report"):
         on_progress("report", {})
         page = write_run_report(store)
@@ -128,6 +138,7 @@ def run_pipeline(recipe: Recipe | SweepRecipe, storage: str, on_progress: Progre
         "report": page,
         "count": made["count"],
         "evaluation": result,
+        **found,
         "timings": clock.seconds(),
     }
     store.put(DONE, json.dumps(done, indent=1).encode())
@@ -165,13 +176,14 @@ def check_inputs(recipe: Recipe) -> Inputs:
     if source is not None and source.skeleton_name != skeleton_name:
         problem = f"the source is {source.skeleton.name}, the generator {get_skeleton(skeleton_name).name}"
         raise ConfigError(recipe.source, problem, "choose poses of the same skeleton")
-    return Inputs(held, shots, source)
+    pictures = read_recipe_pictures(recipe.pictures, held.skeleton_name, "pictures") if recipe.pictures else None
+    return Inputs(held, shots, source, pictures)
 
 
 def _saved_inputs(recipe: Recipe, store: Store) -> Inputs:
     """The run's target and shots: from its folder, or read, checked and written there."""
     if store.exists("shots.parquet"):
-        return Inputs(read_poses(f"{store.uri}/target.parquet"), read_poses(f"{store.uri}/shots.parquet"), None)
+        return Inputs(read_poses(f"{store.uri}/target.parquet"), read_poses(f"{store.uri}/shots.parquet"), None, None)
     inputs = check_inputs(recipe)
     store.put("recipe.json", json.dumps(recipe.model_dump(mode="json"), indent=1).encode())
     write_poses(f"{store.uri}/target.parquet", inputs.held)
@@ -209,6 +221,17 @@ def _evaluate(recipe: Recipe, store: Store, generator: str, inputs: Inputs) -> d
         result["notes"].append("the paper's setting needs style layers, and the generator is a flow (--kind stylegan).")
     store.put("evaluation.json", json.dumps(result, indent=1).encode())
     return result
+
+
+def _detect(recipe: Recipe, store: Store, inputs: Inputs, on_progress: Callable[[dict], None]) -> dict:
+    """A detector of the recipe's pictures, which learns from the data set and from mixed shots, as in the paper."""
+    config, shots = recipe.pictures, inputs.shots
+    pictures = inputs.pictures or read_recipe_pictures(config, shots.skeleton_name, "pictures")
+    prior_NJ2 = PoseReader(store.child("samples")).first(config.poses)
+    if config.mixup:
+        mixed_NJ2 = PoseTask(None, shots.keypoints_NJ2, shots.skeleton).mixed(config.mixup, recipe.adapt.seed)
+        prior_NJ2 = np.concatenate([prior_NJ2, mixed_NJ2])
+    return detect(config, pictures, PoseSet(prior_NJ2, shots.skeleton_name), store, on_progress)
 
 
 class _Clock:

@@ -148,7 +148,7 @@ def predict(args) -> Outcome:
     text = f"{len(pictures):,} pictures read into {args.out}, mean confidence {reading.confidence_NJ.mean():.2f}"
     if args.sheet:
         store, name = locate(args.sheet)
-        store.put(name, cv2.imencode(".png", sheet(detector, pictures, reading))[1].tobytes())
+        store.put(name, cv2.imencode(".png", sheet(detector, pictures.pictures_N3SS, reading))[1].tobytes())
         text += f"\nsome of them: {args.sheet}"
     if pictures.bad:
         text += f"\n{len(pictures.bad)} unreadable: " + "; ".join(f"{name}: {why}" for name, why in pictures.bad[:5])

@@ -70,10 +70,25 @@ def pipeline(args) -> Outcome:
         if isinstance(recipe, SweepRecipe):
             trials = f"would try {recipe.sweep.count} points of {recipe.name} and continue with the best: {work}"
             return 0, recipe.model_dump(mode="json"), trials
+        if inputs.pictures is not None:
+            work += f", {len(inputs.pictures.rows[1]):,} pictures to learn from"
         does = "has run" if finished(store) else "would run"
         return 0, recipe.model_dump(mode="json"), f"{does} {recipe.name} in {store.uri}: {work}"
     done = run_pipeline(recipe, args.storage, StageLines())
     seconds = sum(done["timings"].values())
     text = f"{format_table(done['evaluation'])}\n\n{done['count']:,} poses: {done['samples']} ({seconds:.0f} s in all)"
+    if "detector" in done:
+        text += f"\n\n{_detector(done['detector'])}"
     pages = [done["report"], *([f"sweep: {done['sweep']}/report.html"] if "sweep" in done else [])]
     return 0, done, "\n".join([text, *pages])
+
+
+def _detector(found: dict) -> str:
+    """What a run's detector is, in a few lines."""
+    from flexpose_ray.evaluation.detector import format_scores
+
+    lines = [format_scores(found["scores"], found["side"])] if found["scores"] else []
+    lines.append(f"detector, from {found['pictures']:,} pictures and {found['poses']:,} poses: {found['detector']}")
+    if found["predictions"]:
+        lines.append(f"what it found in them: {found['predictions']}")
+    return "\n".join(lines)

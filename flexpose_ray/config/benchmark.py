@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from flexpose_ray.config.detector import DetectorConfig
+from flexpose_ray.config.pictures import DetectorConfig, detector_settings
 from flexpose_ray.config.pretraining import Kind, Seed
 from flexpose_ray.config.reading import Section, config_hash, parse
 from flexpose_ray.config.sections import NAME, SourceConfig, TargetConfig
@@ -94,7 +94,7 @@ class BenchmarkRecipe(Section):
             row_settings(name, row)
         for pair in self.pairs:
             if pair.detector is not None:
-                detector_settings(f"pairs.{pair.name}.detector", pair.detector)
+                detector_settings(pair.detector, f"pairs.{pair.name}.detector")
         return self
 
 
@@ -129,21 +129,6 @@ def row_settings(name: str, row: RowConfig) -> Any:
     known = {field.name: (hints[field.name], getattr(defaults, field.name)) for field in fields(defaults)}
     checked = parse(create_model(type(defaults).__name__, __base__=Section, **known), row.settings, where)
     return type(defaults)(**{key: getattr(checked, key) for key in known})
-
-
-def detector_settings(where: str, detector: DetectorConfig) -> Any:
-    """The settings of a detector, validated.
-
-    Args:
-        where: for errors.
-        detector: names those that differ from the defaults.
-
-    Raises:
-        ConfigError: an unknown setting, or a value out of range.
-    """
-    from flexpose_ray.training.detector_settings import DetectorSettings  # here, as above
-
-    return DetectorSettings.of(detector.settings, f"{where}.settings")
 
 
 def benchmark_key(recipe: BenchmarkRecipe) -> str:

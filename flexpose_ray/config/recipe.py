@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from flexpose_ray.config.pictures import PicturesConfig, detector_settings
 from flexpose_ray.config.pretraining import EXECUTION_KEYS, Kind, NetworkConfig, PretrainConfig
 from flexpose_ray.config.reading import Section, config_hash, parse, read_recipe, section_of, set_key
 from flexpose_ray.config.sections import (
@@ -41,6 +42,9 @@ class Recipe(Section):
     adapt: AdaptConfig = AdaptConfig()
     generate: GenerateConfig = GenerateConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    pictures: PicturesConfig | None = Field(
+        None, description="pictures that nobody annotated, of which a detector learns; a place, or a section"
+    )
 
     @field_validator("skeleton")
     @classmethod
@@ -62,6 +66,8 @@ class Recipe(Section):
             raise ValueError("name a source (KIND:PATH) to pretrain on, or a generator (URI)")
         if isinstance(self.source, tuple) and (self.mapping or self.attribution):
             raise ValueError("with several sources, mapping and attribution belong beside the poses of each")
+        if self.pictures is not None:
+            detector_settings(self.pictures, "pictures")
         return self
 
     @property
@@ -134,6 +140,7 @@ def _default(section: type[Section], name: str) -> Any:
 def run_key(recipe: Recipe) -> str:
     """Name of a whole run's folder. Only keys that do not change the result may change between runs."""
     execution = {"pretrain": EXECUTION_KEYS, "generate": {"actors"}}
+    execution["pictures"] = {"workers"} if recipe.pictures else True  # without any, as before there could be some
     return f"{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=execution))}"
 
 

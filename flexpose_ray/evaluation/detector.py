@@ -102,12 +102,12 @@ def predictions(detector: Detector, pictures: PictureSet, reading: Reading) -> s
     return json.dumps({"info": info, "images": images, "annotations": annotations, "categories": [category]})
 
 
-def sheet(detector: Detector, pictures: PictureSet, reading: Reading, count: int = 24) -> np.ndarray:
+def sheet(detector: Detector, pictures_N3SS: np.ndarray, reading: Reading, count: int = 24) -> np.ndarray:
     """Pictures with what was found drawn over them, evenly spread over the set: uint8 (H, W, 3), BGR."""
-    rows = np.unique(np.linspace(0, len(pictures) - 1, min(count, len(pictures))).astype(int))
+    rows = np.unique(np.linspace(0, len(pictures_N3SS) - 1, min(count, len(pictures_N3SS))).astype(int))
     page = np.full((TILE * -(-len(rows) // ACROSS), TILE * min(ACROSS, len(rows)), 3), 255, np.uint8)
     for k, row in enumerate(rows):
-        picture = np.ascontiguousarray(pictures.pictures_N3SS[row].transpose(1, 2, 0)[..., ::-1])
+        picture = np.ascontiguousarray(pictures_N3SS[int(row)].transpose(1, 2, 0)[..., ::-1])
         tile = cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_LINEAR)
         draw_skeleton(tile, reading.keypoints_NJ2[row] * TILE, detector.reader.alpha.skeleton)
         y, x = divmod(k, ACROSS)

@@ -39,6 +39,8 @@ class ReportData:
             where nothing was adapted.
         blended: whether the generator's poses are blended with the shots.
         evaluation: result of ``evaluation.compare.evaluate``.
+        detector: result of ``engine.detect.stage.detect``.
+        detector_sheet: a PNG of what it found.
         losses: one dict a reported step, with "kimg" or "step", any number of figures ("fd", losses), and "stage"
             where there are several trainings; a figure may be missing from some of them.
         config_text: the recipe, as YAML.
@@ -57,6 +59,8 @@ class ReportData:
     layers: tuple[int, ...] | str | None = None
     blended: bool = False
     evaluation: dict | None = None
+    detector: dict | None = None
+    detector_sheet: bytes | None = None
     losses: list[dict] = field(default_factory=list)
     config_text: str = ""
     timings: dict[str, float] = field(default_factory=dict)

@@ -66,6 +66,9 @@ def collect(store: Store) -> ReportData:
         found |= {"count": manifest.count, "data_uri": f"{store.uri}/samples"}
     if store.exists("evaluation.json"):
         found["evaluation"] = read_json(store, "evaluation.json")
+    if store.exists("detector.json"):
+        found["detector"] = read_json(store, "detector.json")
+        found["detector_sheet"] = store.get("predictions.png")
     if store.exists("timings.json"):
         found["timings"] = read_json(store, "timings.json")
     return ReportData(losses=losses, **found)

@@ -7,6 +7,7 @@ from html import escape
 from flexpose_ray.evaluation.compare import LABELS
 from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.report.data import ReportData
+from flexpose_ray.report.detector import detector
 from flexpose_ray.report.html import duration, footer, page, tiles
 from flexpose_ray.report.sections import config, curves, map_of_poses, metrics, timings, triples, usage
 
@@ -16,7 +17,7 @@ OUTCOMES = {
     "behind": "Not better than the simple methods",
     "unopposed": "Nothing to compare with",
 }
-SECTIONS = (metrics, triples, map_of_poses, curves, usage, timings, config)
+SECTIONS = (metrics, detector, triples, map_of_poses, curves, usage, timings, config)
 
 
 def render_report(run: ReportData) -> str:

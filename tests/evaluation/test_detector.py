@@ -82,5 +82,5 @@ def test_predictions_are_in_the_files_own_pixels_and_can_be_read_again(tmp_path)
 
 def test_a_sheet_shows_pictures_with_what_was_found():
     pictures = read_pictures(TEST, 32)
-    page = sheet(detector(), pictures, Knowing().read(pictures.pictures_N3SS))
+    page = sheet(detector(), pictures.pictures_N3SS, Knowing().read(pictures.pictures_N3SS))
     assert page.shape == (4 * 160, 6 * 160, 3) and page.std() > 10

@@ -16,16 +16,14 @@ from typing import Any
 import numpy as np
 
 from flexpose_ray.config import config_hash
-from flexpose_ray.config.benchmark import MEAN_POSE, SUPERVISED, PairConfig, detector_settings
-from flexpose_ray.config.detector import DetectorConfig
+from flexpose_ray.config.benchmark import MEAN_POSE, SUPERVISED, PairConfig
+from flexpose_ray.config.pictures import detector_settings
 from flexpose_ray.engine.benchmark.cell import Cell
-from flexpose_ray.errors import DataError
+from flexpose_ray.engine.detect.stage import annotated, read_recipe_pictures
 from flexpose_ray.evaluation.detector import evaluate, score_mean_pose
 from flexpose_ray.models.detectors import Detector
-from flexpose_ray.pictures.annotated import AnnotatedPictures, read_annotated
-from flexpose_ray.pictures.read import STUDIO, read_pictures
+from flexpose_ray.pictures.annotated import AnnotatedPictures
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.sources.read import KINDS
 from flexpose_ray.training.detector import DetectorTrainer
 from flexpose_ray.training.settings import SINGLE
 from flexpose_ray.training.supervised import SupervisedTrainer
@@ -70,8 +68,8 @@ def detector_cells(pair: PairConfig, cells: list[Cell]) -> list[DetectorCell]:
     config = pair.detector
     if config is None:
         return []
-    settings = detector_settings(f"pairs.{pair.name}.detector", config)
-    world = [TRAINING_VERSION, config.model_dump(mode="json", exclude={"seeds", "poses", "mixup"})]
+    settings = detector_settings(config, f"pairs.{pair.name}.detector")
+    world = [TRAINING_VERSION, config.model_dump(mode="json", exclude={"seeds", "poses", "mixup", "workers"})]
     target = pair.target.model_dump(mode="json")
     made = []
     for seed in config.seeds:
@@ -85,11 +83,6 @@ def detector_cells(pair: PairConfig, cells: list[Cell]) -> list[DetectorCell]:
                 fingerprint = config_hash([*world, cell.fingerprint, seed])
                 made.append(DetectorCell(pair.name, cell.row, cell.seed, seed, cell.prior_key, seeded, fingerprint))
     return made
-
-
-def annotated(config: DetectorConfig) -> bool:
-    """Whether the pictures to learn from have annotations, for the supervised twin."""
-    return config.pictures.partition("?")[0] == STUDIO or config.pictures.partition(":")[0] in KINDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,21 +112,11 @@ def read_gallery(pair: PairConfig, rest: PoseSet) -> Gallery:
     Raises:
         DataError: pictures or annotations that cannot be used, or of another skeleton.
     """
-    config = pair.detector
-    size = detector_settings(f"pairs.{pair.name}.detector", config).size
-    given = config.folder, size, config.mapping, config.masks
-    test, truth_NJ2 = read_annotated(config.test, *given), None
-    if annotated(config):
-        found = read_annotated(config.pictures, *given)
-        pictures, truth_NJ2 = Unlabelled(found.pictures_N3SS[:], found.poses.group_N), found.poses.keypoints_NJ2
-    else:
-        seen = read_pictures(config.pictures, size, config.masks)
-        pictures = Unlabelled(seen.pictures_N3SS[:], seen.clip_N)
-    if test.poses.skeleton_name != rest.skeleton_name:
-        problem = f"its test pictures are {test.poses.skeleton.name}, its target {rest.skeleton.name}"
-        raise DataError(f"pairs.{pair.name}.detector", problem, "give both of one skeleton")
-    shown = replace(test, pictures_N3SS=test.pictures_N3SS[:])  # in memory: Ray sends them to the workers
-    return Gallery(pictures, truth_NJ2, shown, rest.keypoints_NJ2.mean(0))
+    found = read_recipe_pictures(pair.detector, rest.skeleton_name, f"pairs.{pair.name}.detector")
+    pictures_N3SS, clip_N = found.rows  # on disk; in memory from here on: Ray sends them to the workers
+    test = replace(found.test, pictures_N3SS=found.test.pictures_N3SS[:])
+    truth_NJ2 = found.truth.poses.keypoints_NJ2 if found.truth else None
+    return Gallery(Unlabelled(pictures_N3SS[:], clip_N), truth_NJ2, test, rest.keypoints_NJ2.mean(0))
 
 
 def judge(cell: DetectorCell, gallery: Gallery, prior: PoseSet | None, device: str) -> dict:

@@ -23,7 +23,7 @@ from tests.shared_ray import SharedRay
 
 SETTINGS = {"size": 16, "skeleton_size": 8, "width": 8, "batch": 8, "prepare_steps": 4, "steps": 3}
 DETECTOR = {
-    "pictures": "synthetic:studio?part=pictures&count=48",
+    "unlabelled": "synthetic:studio?part=pictures&count=48",
     "test": "synthetic:studio?part=test&count=32",
     "poses": 50,
     "mixup": 20,
@@ -134,7 +134,7 @@ def test_one_detector_learns_from_the_poses_that_it_is_given(tiny_generator: str
         ({"settings": {"seed": 1}}, ConfigError, "seeds are given beside"),
         ({"seeds": []}, ConfigError, r"detector\.seeds"),
         ({"test": "synthetic:rowing"}, DataError, "does not name the pictures"),
-        ({"pictures": "nowhere"}, DataError, "no pictures"),
+        ({"unlabelled": "nowhere"}, DataError, "no pictures"),
     ],
 )
 def test_faults_are_named_before_anything_starts(changes: dict, error, named: str, tiny_generator: str, tmp_path):
