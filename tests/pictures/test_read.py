@@ -6,6 +6,7 @@ import tarfile
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from flexpose_ray.errors import DataError, StorageError
 from flexpose_ray.pictures.read import read_pictures
@@ -16,6 +17,15 @@ BRIGHT = (200, 120, 40)  # RGB
 def encoded(height=20, width=10, suffix=".png", color=BRIGHT):
     picture = np.full((height, width, 3), color[::-1], np.uint8)
     return cv2.imencode(suffix, picture)[1].tobytes()
+
+
+def by_pillow(kind: str, mode: str, frames: int = 1) -> bytes:
+    """A picture as other tools write it; of several frames the later ones are black."""
+    later = [Image.new("RGB", (9, 9))] * (frames - 1)
+    more = {"save_all": True, "append_images": later} if later else {}
+    made = Image.new("RGB", (9, 9), BRIGHT).convert(mode, palette=Image.Palette.ADAPTIVE)
+    made.save(data := io.BytesIO(), kind, **more)
+    return data.getvalue()
 
 
 def folder_of(tmp_path, files):
@@ -46,6 +56,11 @@ def test_a_folder_is_read_in_order_and_its_folders_are_clips(tmp_path):
         ("deep.png", cv2.imencode(".png", np.full((9, 9, 3), 90 * 257, np.uint16))[1].tobytes(), [90, 90, 90]),
         ("alpha.png", cv2.imencode(".png", np.full((9, 9, 4), (40, 120, 200, 9), np.uint8))[1].tobytes(), BRIGHT),
         ("one.png", encoded(1, 1), BRIGHT),
+        ("cmyk.jpg", by_pillow("JPEG", "CMYK"), BRIGHT),
+        ("palette.png", by_pillow("PNG", "P"), BRIGHT),
+        ("moves.gif", by_pillow("GIF", "RGB", frames=3), BRIGHT),
+        ("moves.webp", by_pillow("WEBP", "RGB", frames=3), BRIGHT),
+        ("pages.tif", by_pillow("TIFF", "RGB", frames=3), BRIGHT),
         ("wide.png", encoded(8, 20_000), BRIGHT),
         ("really_png.jpg", encoded(), BRIGHT),
         ("UPPER.PNG", encoded(), BRIGHT),
