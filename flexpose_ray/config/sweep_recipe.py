@@ -108,11 +108,12 @@ def values_of(recipe: SweepRecipe, key: str) -> list[Any]:
 
 
 def sweep_key(recipe: SweepRecipe) -> str:
-    """Name of the sweep's folder. More trials, other execution keys and other sampling or evaluation continue it."""
+    """Name of the sweep's folder. More trials, other execution keys and other sampling, evaluation or pictures continue it."""
     ignored = {
         "pretrain": EXECUTION_KEYS,
         "sweep": {*SWEEP_EXECUTION_KEYS, "trials"},
         "generate": True,
         "evaluate": True,
+        "pictures": True,
     }
     return f"sweep-{recipe.name}-{config_hash(recipe.model_dump(mode='json', exclude=ignored))}"

@@ -8,20 +8,19 @@ are those of this picture. Points in the middle leave no room for anything else 
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from flexpose_ray.networks.pose_reader import PoseReader
 from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.picture_trainer import PictureTrainer
 from flexpose_ray.training.settings import SINGLE, Worker
-from flexpose_ray.training.states import load_moments, named_moments
 from flexpose_ray.training.unlabelled import Unlabelled
 
 COLLECT_AT = 0.99  # how slowly the means of the cycle's terms follow
 MOVED_TURN, MOVED_ZOOM, MOVED_SHIFT = 0.4, 0.25, 0.1  # at most: radians, of its logarithm, of the side
+AVERAGED = ("skeletonizer", "regressor")  # networks that are averaged while all of them train
 DRAWN_SHARE = 0.9  # of the regressor's loss from drawings of poses; the rest from what pictures become
 
 
@@ -43,15 +42,11 @@ def moved(pictures_N3SS: torch.Tensor, jitter_N5: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(pictures_N3SS, grid, padding_mode="border", align_corners=False)
 
 
-class DetectorTrainer:
-    """The networks, their optimizers, the averaged ones and the counters: everything that a step changes.
+class DetectorTrainer(PictureTrainer):
+    """Trains a detector; see :class:`~flexpose_ray.training.picture_trainer.PictureTrainer`.
 
     Args:
-        skeleton: of the poses: a name or a definition.
-        pictures: to learn from.
         prior_NJ2: poses as the pictures' are thought to be distributed; none belongs to a picture. Crop units.
-        settings: of training.
-        worker: where it trains, and how it meets the others.
     """
 
     def __init__(
@@ -62,23 +57,15 @@ class DetectorTrainer:
         settings: DetectorSettings,
         worker: Worker = SINGLE,
     ):
-        self.settings, self.worker, self.pictures = settings, worker, pictures
-        self.alpha = settings.alpha(skeleton)
-        self.device = torch.device(worker.device)
-        self.prior_NJ2 = torch.as_tensor(prior_NJ2, device=self.device)
-        self.networks = settings.networks(self.alpha.skeleton.n_joints)
-        self.networks.to(self.device, memory_format=torch.channels_last)
-        kept = {"skeletonizer": "skeletonizer", "regressor": "regressor", "prepared": "regressor"}
-        self.averaged = torch.nn.ModuleDict({name: copy.deepcopy(self.networks[of]) for name, of in kept.items()})
-        self.averaged.eval().requires_grad_(False)
+        averaged = {"skeletonizer": "skeletonizer", "regressor": "regressor", "prepared": "regressor"}
+        super().__init__(skeleton, pictures, prior_NJ2, settings, worker, averaged)
         self.optimizers = {
             "prepare": torch.optim.Adam(self.networks["regressor"].parameters(), 1e-3, fused=True),
             "generators": self._adam("skeletonizer", "painter"),
             "critic": self._adam("critic"),
             "regressor": self._adam("regressor"),
         }
-        self.cycle_means = torch.zeros(4, device=self.device)
-        self.step_count = 0
+        self.more = {"cycle_means": torch.zeros(4, device=self.device)}
 
     @property
     def last_step(self) -> int:
@@ -92,7 +79,7 @@ class DetectorTrainer:
             ``d_loss``, ``regressor``.
         """
         s = self.settings
-        rng = np.random.Generator(np.random.Philox(key=s.seed, counter=[0, 0, 0, self.step_count]))
+        rng = self._rng()
         losses = self._prepare(rng) if self.step_count < s.prepare_steps else self._all(rng)
         self.step_count += 1
         if self.step_count == s.prepare_steps:
@@ -104,23 +91,6 @@ class DetectorTrainer:
     def reader(self) -> PoseReader:
         """The detector as it is now: the averaged networks."""
         return PoseReader(**self.averaged, alpha=self.alpha, size=self.settings.size)
-
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-        """All that training resumes from, as named tensors and numbers."""
-        tensors = {f"networks.{k}": v for k, v in self.networks.state_dict().items()}
-        tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
-        for name, optimizer in self.optimizers.items():
-            tensors |= named_moments(name, optimizer)
-        return tensors | {"cycle_means": self.cycle_means}, {"step": self.step_count}
-
-    def load_state(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
-        """Resume from :meth:`state`, bit for bit."""
-        for owner, modules in (("networks.", self.networks), ("averaged.", self.averaged)):
-            modules.load_state_dict({k.removeprefix(owner): v for k, v in tensors.items() if k.startswith(owner)})
-        for name, optimizer in self.optimizers.items():
-            load_moments(name, optimizer, tensors)
-        self.cycle_means = tensors["cycle_means"].to(self.device).clone()
-        self.step_count = int(numbers["step"])
 
     def _prepare(self, rng: np.random.Generator) -> dict[str, float]:
         """The regressor on drawings with noise of many strengths: what pictures become is never clean."""
@@ -171,7 +141,7 @@ class DetectorTrainer:
                 "regressor": (regressor, ("regressor",)),
             }
         )
-        self._average()
+        self._average(AVERAGED, self.step_count - s.prepare_steps)
         names = {"cycle": terms[0], "g_loss": g_loss, "d_loss": d_loss, "regressor": regressor}
         return {name: value.item() for name, value in names.items()}
 
@@ -186,48 +156,6 @@ class DetectorTrainer:
         """The mean of the terms, each divided by its own running mean: about 1 whatever the pictures."""
         now = terms_4.detach().clone()
         self.worker.reduce([now])()
-        first = not bool(self.cycle_means.any())
-        self.cycle_means = now if first else self.cycle_means.lerp(now, 1 - COLLECT_AT)
-        return (terms_4 / (self.cycle_means + 1e-8)).mean()
-
-    def _update(self, losses: dict[str, tuple[torch.Tensor, tuple[str, ...]]]) -> None:
-        """One step of each named optimizer by its loss; gradients are averaged over workers in one exchange."""
-        parameters = {
-            name: [p for n in nets for p in self.networks[n].parameters()] for name, (_, nets) in losses.items()
-        }
-        for name, (loss, _) in losses.items():
-            grads = torch.autograd.grad(loss, parameters[name])
-            for p, grad in zip(parameters[name], grads, strict=True):
-                p.grad = grad
-        self.worker.reduce([p.grad for group in parameters.values() for p in group])()
-        for name, group in parameters.items():
-            torch.nn.utils.clip_grad_norm_(group, 1.0)
-            self.optimizers[name].step()
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Update the averaged networks; early on they follow faster, so that they forget the start."""
-        keep = min(self.settings.average, 1 - 1 / (self.step_count - self.settings.prepare_steps + 2))
-        for name in ("skeletonizer", "regressor"):
-            pairs = (list(nets[name].parameters()) for nets in (self.averaged, self.networks))
-            torch._foreach_lerp_(*pairs, 1 - keep)
-
-    def _prior(self, rng: np.random.Generator, count: int) -> torch.Tensor:
-        return self.prior_NJ2[torch.as_tensor(self._mine(rng.integers(len(self.prior_NJ2), size=count)))]
-
-    def _pictures(self, rows_N: np.ndarray) -> torch.Tensor:
-        """Pictures of this worker's share, in [-1, 1]."""
-        x = self._tensor(self.pictures.pictures_N3SS[self._mine(rows_N)], share=False)
-        return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-    def _tensor(self, values: np.ndarray, share: bool = True) -> torch.Tensor:
-        return torch.as_tensor(self._mine(values) if share else values, device=self.device)
-
-    def _mine(self, values: np.ndarray) -> np.ndarray:
-        """This worker's share of a batch."""
-        n = len(values) // self.worker.world
-        return values[self.worker.rank * n : (self.worker.rank + 1) * n]
-
-    def _adam(self, *names: str) -> torch.optim.Adam:
-        parameters = [p for name in names for p in self.networks[name].parameters()]
-        return torch.optim.Adam(parameters, self.settings.lr, (0.5, 0.999), 1e-6, fused=True)
+        means = self.more["cycle_means"]
+        self.more["cycle_means"] = means = now if not bool(means.any()) else means.lerp(now, 1 - COLLECT_AT)
+        return (terms_4 / (means + 1e-8)).mean()

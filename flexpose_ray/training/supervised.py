@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from flexpose_ray.training.detector import DetectorTrainer
+from flexpose_ray.training.detector import AVERAGED, DetectorTrainer
 from flexpose_ray.training.detector_settings import DetectorSettings
 from flexpose_ray.training.settings import SINGLE, Worker
 from flexpose_ray.training.unlabelled import Unlabelled
@@ -21,11 +21,7 @@ class SupervisedTrainer(DetectorTrainer):
     """Trains skeletonizer and regressor alone; used as :class:`~flexpose_ray.training.detector.DetectorTrainer`.
 
     Args:
-        skeleton: of the poses: a name or a definition.
-        pictures: to learn from.
         poses_NJ2: of the pictures, row by row; crop units.
-        settings: of training.
-        worker: where it trains, and how it meets the others.
     """
 
     def __init__(
@@ -47,5 +43,5 @@ class SupervisedTrainer(DetectorTrainer):
         points = F.mse_loss(self.networks["regressor"](skeletons), wanted)
         drawn = F.mse_loss(skeletons, self.alpha.draw(wanted))
         self._update({"reader": (points + DRAWN * drawn, ("skeletonizer", "regressor"))})
-        self._average()
+        self._average(AVERAGED, self.step_count - self.settings.prepare_steps)
         return {"points": points.item(), "drawn": drawn.item()}

@@ -68,7 +68,7 @@ def test_two_workers_train_what_one_trains(scene):
     for name, weights in alone.networks.state_dict().items():
         torch.testing.assert_close(one.networks.state_dict()[name], weights, rtol=0, atol=1e-3, msg=name)
         torch.testing.assert_close(one.networks.state_dict()[name], other.networks.state_dict()[name])
-    torch.testing.assert_close(one.cycle_means, alone.cycle_means, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(one.more["cycle_means"], alone.more["cycle_means"], rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("at", [3, 9])  # while the regressor is prepared, and after
