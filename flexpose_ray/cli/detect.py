@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from textwrap import indent
 
+from flexpose_ray.cli.pictures import add_pictures, read_given_pictures, read_prior, settings_of
 from flexpose_ray.cli.verb import FORMATTER, Outcome, Verbs, add_verb
 from flexpose_ray.errors import ConfigError
 
 ALONE_SHARE = 0.5  # of the pictures, from which on a note says that they are alone
-MANY_PICTURES = 500  # from which on progress is shown
-PICTURES = "folder, s3://bucket/prefix, .tar, .parquet, video, or synthetic:studio?part=pictures&count=N"
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -32,7 +31,7 @@ flexpose detect predict --detector models/detector --pictures frames/ --out foun
     example = """flexpose detect train --pictures frames/ --masks masks/ --prior data/mine --out models/detector
 flexpose detect train --pictures "synthetic:studio?count=3000" --prior "synthetic:studio" --out models/studio"""
     sub = add_verb(own, train, "train", "learn to read pictures, from them and from poses that belong to none", example)
-    _pictures(sub)
+    add_pictures(sub)
     help_text = "poses as the pictures' are distributed: data set, pose set (.parquet) or KIND:PATH; may be repeated"
     sub.add_argument("--prior", action="append", metavar="URI", help=help_text)
     help_text = "KIND:PATH of annotations of the pictures instead: train the supervised twin, to compare with"
@@ -53,26 +52,21 @@ flexpose detect eval --detector models/studio --source "synthetic:studio?part=te
     example = "flexpose detect predict --detector models/detector --pictures frames/ --out found.json --sheet found.png"
     sub = add_verb(own, predict, "predict", "read pictures into COCO keypoints with confidences", example)
     sub.add_argument("--detector", required=True, metavar="URI", help="a trained detector's folder")
-    _pictures(sub)
+    add_pictures(sub)
     sub.add_argument("--correct-sides", action="store_true", help="exchange left and right where the detector doubts")
     sub.add_argument("--out", required=True, metavar="URI", help="the .json file to write")
     sub.add_argument("--sheet", metavar="URI", help="a .png to draw 24 of the results into")
 
 
-def _pictures(sub) -> None:
-    sub.add_argument("--pictures", required=True, metavar="URI", help=f"{PICTURES}; one subject each")
-    sub.add_argument("--masks", metavar="URI", help="folder of masks of the same names: all but the subject is blacked")
-    sub.add_argument("--max-bad", type=float, metavar="SHARE", help="unreadable pictures let pass (default: 0.01)")
-
-
 def train(args) -> Outcome:
     from flexpose_ray.engine.detect.run import run_training
     from flexpose_ray.engine.runtime.progress import StageLines
+    from flexpose_ray.training.detector_settings import DetectorSettings
     from flexpose_ray.training.unlabelled import Unlabelled
 
     if (args.prior is None) == (args.annotations is None):
         raise ConfigError("--prior", "give either poses or annotations", "--prior URI, or --annotations KIND:PATH")
-    settings = _settings(args.set)
+    settings = settings_of(DetectorSettings, args.set)
     job, bad = _twin(args, settings) if args.annotations else _unpaired(args, settings)
     facts = {"pictures": len(job.clip_N), "unreadable": bad, "poses": len(job.prior)}
     text = f"{len(job.clip_N):,} pictures of {settings.size} px ({bad} unreadable), {len(job.prior):,} poses"
@@ -95,7 +89,7 @@ def _unpaired(args, settings):
     """What a detector is trained on, and how many pictures could not be read."""
     from flexpose_ray.engine.detect.run import PictureJob
 
-    prior, found = _prior(args.prior), _read_pictures(args, settings.size)
+    prior, found = read_prior(args.prior), read_given_pictures(args, settings.size)
     job = PictureJob("detector", found.pictures_N3SS, found.clip_N, prior, settings, args.workers)
     return job, len(found.bad)
 
@@ -135,7 +129,7 @@ def predict(args) -> Outcome:
         if uri is not None and not uri.endswith(suffix):
             raise ConfigError(option, f"{uri!r} is no {suffix} file", f"let its name end in {suffix}")
     detector = load_detector(args.detector)
-    pictures = _read_pictures(args, detector.settings.size)
+    pictures = read_given_pictures(args, detector.settings.size)
     found = {"pictures": len(pictures), "unreadable": dict(pictures.bad), "out": args.out}
     if args.dry_run:
         return 0, found, f"would read {len(pictures):,} pictures into {args.out}"
@@ -153,60 +147,3 @@ def predict(args) -> Outcome:
     if pictures.bad:
         text += f"\n{len(pictures.bad)} unreadable: " + "; ".join(f"{name}: {why}" for name, why in pictures.bad[:5])
     return 0, found, text
-
-
-def _read_pictures(args, size: int):
-    from flexpose_ray.engine.runtime.progress import ProgressLine
-    from flexpose_ray.pictures.read import MAX_BAD, read_pictures
-
-    max_bad = MAX_BAD if args.max_bad is None else args.max_bad
-    if not 0 <= max_bad < 1:
-        raise ConfigError("--max-bad", f"{max_bad} is no share", "give one from 0 to below 1")
-    shown = ProgressLine("pictures", label="read")
-
-    def on_progress(done: int, total: int) -> None:
-        if total >= MANY_PICTURES:
-            shown(done, total)
-
-    return read_pictures(args.pictures, size, args.masks, max_bad, on_progress)
-
-
-def _prior(uris: list[str]):
-    """The poses of all priors together."""
-    import numpy as np
-
-    from flexpose_ray import open_dataset
-    from flexpose_ray.cli.inputs import poses_at
-    from flexpose_ray.pose.sets import PoseSet
-    from flexpose_ray.sources.read import KINDS
-
-    sets = []
-    for uri in uris:
-        if uri.endswith(".parquet") or uri.partition(":")[0] in KINDS:
-            sets.append(poses_at(uri))
-        else:
-            dataset = open_dataset(uri)
-            blocks = [block["keypoints"] for block in dataset.blocks(images=False)]
-            sets.append(PoseSet(np.concatenate(blocks), dataset.skeleton.text))
-    names = {poses.skeleton_name for poses in sets}
-    if len(names) > 1:
-        kinds = ", ".join(sorted({poses.skeleton.name for poses in sets}))
-        raise ConfigError("--prior", f"poses of several skeletons: {kinds}", "give poses of one")
-    return PoseSet(np.concatenate([poses.keypoints_NJ2 for poses in sets]), names.pop())
-
-
-def _settings(changes: list[str]):
-    """The detector's settings with single ones changed.
-
-    Raises:
-        ConfigError: an unknown setting, or a value of another kind.
-    """
-    from flexpose_ray.training.detector_settings import DetectorSettings
-
-    values = {}
-    for change in changes:
-        name, equals, text = change.partition("=")
-        if not equals:
-            raise ConfigError("--set", f"{change!r} is no setting", "write KEY=VALUE, as steps=4000")
-        values[name] = text
-    return DetectorSettings.of(values, "--set")

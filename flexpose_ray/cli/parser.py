@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from flexpose_ray import __version__
-from flexpose_ray.cli import benchmark, clusters, data_sets, detect, models, runs, sources, sweeps
+from flexpose_ray.cli import benchmark, clusters, data_sets, detect, models, runs, sources, sweeps, translate
 from flexpose_ray.cli.verb import FORMATTER
 
 DESCRIPTION = """Pose data for the domain you have, from the dozen annotations you can afford.
@@ -23,6 +23,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("flexpose", description=DESCRIPTION, formatter_class=FORMATTER)
     parser.add_argument("--version", action="version", version=f"flexpose-ray {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for module in (sources, models, data_sets, detect, runs, sweeps, benchmark, clusters):
+    for module in (sources, models, data_sets, detect, translate, runs, sweeps, benchmark, clusters):
         module.add_verbs(verbs)
     return parser

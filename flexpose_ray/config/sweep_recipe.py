@@ -108,7 +108,7 @@ def values_of(recipe: SweepRecipe, key: str) -> list[Any]:
 
 
 def sweep_key(recipe: SweepRecipe) -> str:
-    """Name of the sweep's folder. More trials, other execution keys and other sampling, evaluation or pictures continue it."""
+    """Name of the sweep's folder. More trials, other execution keys, sampling, evaluation or pictures continue it."""
     ignored = {
         "pretrain": EXECUTION_KEYS,
         "sweep": {*SWEEP_EXECUTION_KEYS, "trials"},

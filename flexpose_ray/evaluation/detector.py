@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import cv2
 import numpy as np
 
 from flexpose_ray.errors import DataError
+from flexpose_ray.export.coco_keypoints import keypoints_json
 from flexpose_ray.judging.keypoints import keypoint_scores
 from flexpose_ray.models.detectors import Detector
 from flexpose_ray.networks.pose_reader import Reading
@@ -78,28 +77,10 @@ def _cell(row: dict, column: str) -> str:
 
 def predictions(detector: Detector, pictures: PictureSet, reading: Reading) -> str:
     """COCO JSON of what a detector found, in the pixels of the files, with confidences as ``scores``."""
-    skeleton = detector.reader.alpha.skeleton
     points_NJ2 = uncrop(reading.keypoints_NJ2, pictures.place_N3)
-    images = [
-        {"id": i, "file_name": str(name), "width": int(w), "height": int(h)}
-        for i, (name, (w, h)) in enumerate(zip(pictures.name_N, pictures.size_N2, strict=True), 1)
-    ]
-    annotations = []
-    for i, (points_J2, confidence_J) in enumerate(zip(points_NJ2, reading.confidence_NJ, strict=True), 1):
-        low, high = points_J2.min(0), points_J2.max(0)
-        (x, y), (w, h) = ([round(float(v), 2) for v in pair] for pair in (low, high - low))
-        annotations.append(
-            {
-                "id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "num_keypoints": skeleton.n_joints,
-                "keypoints": [v for px, py in points_J2 for v in (round(float(px), 2), round(float(py), 2), 2)],
-                "bbox": [x, y, w, h], "area": round(w * h, 2), "score": round(float(confidence_J.mean()), 4),
-                "scores": [round(float(c), 4) for c in confidence_J],
-            }
-        )  # fmt: skip
-    limbs = [[a + 1, b + 1] for a, b in skeleton.limbs]
-    category = {"id": 1, "name": skeleton.category, "keypoints": list(skeleton.joints), "skeleton": limbs}
     info = {"description": "keypoints found by flexpose_ray", "detector": detector.digest}
-    return json.dumps({"info": info, "images": images, "annotations": annotations, "categories": [category]})
+    skeleton = detector.reader.alpha.skeleton
+    return keypoints_json(pictures.name_N, pictures.size_N2, points_NJ2, skeleton, info, reading.confidence_NJ)
 
 
 def sheet(detector: Detector, pictures_N3SS: np.ndarray, reading: Reading, count: int = 24) -> np.ndarray:

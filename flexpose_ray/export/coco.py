@@ -14,6 +14,7 @@ import numpy as np
 from flexpose_ray.canonical import canonical_text
 from flexpose_ray.dataset.blocks import Block, take
 from flexpose_ray.dataset.layout import READERS
+from flexpose_ray.export.coco_keypoints import category
 from flexpose_ray.export.job import Job
 from flexpose_ray.export.mmpose import dataset_info
 
@@ -66,15 +67,7 @@ def _head(job: Job) -> dict:
             "skeleton": poses.skeleton.name,
         },
         "licenses": [{"id": 1, "name": "; ".join(poses.attributions) or "see README.md", "url": ""}],
-        "categories": [
-            {
-                "id": 1,
-                "name": poses.skeleton.category,
-                "supercategory": poses.skeleton.category,
-                "keypoints": poses.skeleton.joints,
-                "skeleton": [[a + 1, b + 1] for a, b in poses.skeleton.limbs],
-            }
-        ],
+        "categories": [category(poses.skeleton)],
     }
 
 

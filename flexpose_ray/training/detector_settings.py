@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.networks.detector import Critic, DenseRegressor, HeatmapRegressor, Painter, Skeletonizer
 from flexpose_ray.pose.alpha import Alpha
+from flexpose_ray.training.named_settings import NamedSettings
 
 REGRESSORS = ("dense", "heatmap")
-RANGES = {
-    "size": (8, 1024), "skeleton_size": (8, 1024), "channels": (1, 3), "limb_width": (1e-3, 0.5), "width": (8, 512),
-    "convs": (1, 4), "scales": (1, 4), "batch": (1, 4096), "lr": (1e-8, 1.0), "prepare_steps": (0, 10**8),
-    "steps": (1, 10**8), "cycle": (0.0, 1e6), "adversary": (0.0, 1e6), "average": (0.0, 0.999999), "seed": (0, 2**32),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class DetectorSettings:
+class DetectorSettings(NamedSettings):
     """Settings of a detector; the defaults suit a CPU, KeypointGAN's own are size and skeleton_size 128, width 32,
     convs 2, channels 1, scales 3, regressor "heatmap".
 
@@ -45,6 +41,14 @@ class DetectorSettings:
         ConfigError: a value out of range, or sizes that do not fit each other.
     """
 
+    where: ClassVar[str] = "detector"
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {
+        "size": (8, 1024), "skeleton_size": (8, 1024), "channels": (1, 3), "limb_width": (1e-3, 0.5), "width": (8, 512),
+        "convs": (1, 4), "scales": (1, 4), "batch": (1, 4096), "lr": (1e-8, 1.0), "prepare_steps": (0, 10**8),
+        "steps": (1, 10**8), "cycle": (0.0, 1e6), "adversary": (0.0, 1e6), "average": (0.0, 0.999999),
+        "seed": (0, 2**32),
+    }  # fmt: skip
+
     size: int = 64
     skeleton_size: int = 16
     channels: int = 3
@@ -63,10 +67,7 @@ class DetectorSettings:
     seed: int = 0
 
     def __post_init__(self):
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:  # refuses NaN too
-                raise ConfigError(f"detector.{name}", f"{value:g}", f"choose one from {low:g} to {high:g}")
+        super().__post_init__()
         if self.skeleton_size % 8 or self.size % self.skeleton_size:
             problem = f"pictures of {self.size} and skeleton images of {self.skeleton_size} pixels"
             way_out = "choose a multiple of 8 for skeleton_size and a multiple of that for size"
@@ -80,30 +81,6 @@ class DetectorSettings:
             raise ConfigError("detector.scales", problem, "choose fewer, or a larger skeleton_size")
         if self.regressor not in REGRESSORS:
             raise ConfigError("detector.regressor", f"{self.regressor!r}", f"choose one of {', '.join(REGRESSORS)}")
-
-    @classmethod
-    def of(cls, values: dict[str, Any], where: str = "detector") -> DetectorSettings:
-        """The defaults with some values changed.
-
-        Args:
-            values: numbers or texts by name; a text is read as its setting's kind.
-            where: for errors.
-
-        Raises:
-            ConfigError: an unknown setting, a value of another kind or out of range.
-        """
-        kinds = {field.name: type(field.default) for field in fields(cls)}
-        read = {}
-        for name, value in values.items():
-            if name not in kinds:
-                raise ConfigError(where, f"unknown setting {name}", f"choose one of {', '.join(kinds)}")
-            try:
-                read[name] = kinds[name](value)
-            except (TypeError, ValueError):
-                raise ConfigError(where, f"{name} is {value!r}", f"give {kinds[name].__name__}") from None
-            if kinds[name] is int and isinstance(value, float) and read[name] != value:
-                raise ConfigError(where, f"{name} is {value!r}", "give int")
-        return cls(**read)
 
     @property
     def stem(self) -> int:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flexpose_ray.models.detectors import save_detector
+from flexpose_ray.models.translators import save_translator
 from flexpose_ray.training.detector import DetectorTrainer
 from flexpose_ray.training.detector_settings import DetectorSettings
 from flexpose_ray.training.supervised import SupervisedTrainer
+from flexpose_ray.training.translator import TranslatorTrainer
+from flexpose_ray.training.translator_settings import TranslatorSettings
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,12 @@ def _save_detector(uri: str, trainer: DetectorTrainer, card: dict) -> str:
     return save_detector(uri, trainer.reader, trainer.settings, card)
 
 
+def _save_translator(uri: str, trainer: TranslatorTrainer, card: dict) -> str:
+    return save_translator(uri, trainer.painter, trainer.settings, card)
+
+
 KINDS = {
     "detector": Kind("detector", DetectorSettings, DetectorTrainer, _save_detector),
     "supervised": Kind("detector", DetectorSettings, SupervisedTrainer, _save_detector),
+    "translator": Kind("translator", TranslatorSettings, TranslatorTrainer, _save_translator),
 }

@@ -42,7 +42,7 @@ class PictureJob:
     """What is trained, and on what.
 
     Attributes:
-        kind: "detector"; or "supervised", its twin that sees the truth.
+        kind: "detector"; "supervised", its twin that sees the truth; or "translator".
         pictures_N3SS: of the size that the settings say.
         clip_N: str; pictures of one clip show the same subject in the same place.
         prior: poses as the pictures' are thought to be distributed; those of the pictures, row by row, of a twin.

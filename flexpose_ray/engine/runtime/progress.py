@@ -52,6 +52,8 @@ FIGURES = {  # of a report of training: title and decimals
     "r1": ("R1", 3),
     "prepare": ("regressor error", 5),
     "cycle": ("picture error", 3),
+    "cycle_pictures": ("picture error", 3),
+    "cycle_skeletons": ("skeleton error", 3),
     "velocity": ("velocity error", 3),
     "student_px": ("one step", 2),
     "image": ("image error", 4),
@@ -77,7 +79,7 @@ class StageLines:
         self.counted: dict[str, ProgressLine] = {}
 
     def __call__(self, stage: str, row: dict) -> None:
-        if stage in ("pretrain", "detect"):
+        if stage in ("pretrain", "detect", "translate"):
             self._line(f"{stage}: {training_line(row)}")
         elif stage in MESSAGES:
             self._line(f"{stage}: {MESSAGES[stage].format(**row)}")

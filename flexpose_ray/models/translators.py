@@ -1,0 +1,53 @@
+"""Translators on storage: what paints pictures of poses, without what only training needs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from flexpose_ray.errors import ConfigError, WeightsError
+from flexpose_ray.models.weights import load_into, read_model, write_model
+from flexpose_ray.networks.translator import PosePainter
+from flexpose_ray.storage.base import PATIENCE_S
+from flexpose_ray.training.translator_settings import TranslatorSettings
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTranslator:
+    """A translator as it is stored.
+
+    Attributes:
+        painter: paints pictures of poses.
+        settings: of its training.
+        digest: identity of the weights.
+        card: what a person wants to know, see :class:`~flexpose_ray.models.weights.Model`.
+    """
+
+    painter: PosePainter
+    settings: TranslatorSettings
+    digest: str
+    card: dict
+
+
+def save_translator(uri: str, painter: PosePainter, settings: TranslatorSettings, card: dict) -> str:
+    """Write a translator to the folder ``uri``; returns its digest."""
+    tensors = {f"painter.{k}": v for k, v in painter.painter.state_dict().items()}
+    config = {"settings": asdict(settings), "skeleton": painter.alpha.skeleton_name}
+    return write_model(uri, "translator", config, tensors, card)
+
+
+def load_translator(uri: str, patience_s: float = PATIENCE_S) -> StoredTranslator:
+    """Read a translator.
+
+    Raises:
+        WeightsError: missing, damaged, or another kind of model.
+    """
+    model = read_model(uri, "translator", patience_s)
+    try:
+        settings = TranslatorSettings(**model.config["settings"])
+        alpha = settings.alpha(model.config["skeleton"])
+    except (KeyError, TypeError, ConfigError) as error:
+        raise WeightsError(uri, f"its config is not one of this version: {error}", "upgrade flexpose-ray") from error
+    painter = settings.networks(alpha.skeleton.n_joints)["painter"]
+    load_into(painter, model.tensors, "painter", uri)
+    painter.eval().requires_grad_(False)
+    return StoredTranslator(PosePainter(painter, alpha), settings, model.digest, model.card)
