@@ -56,6 +56,20 @@ def test_several_priors_are_one(without_ray, capsys, tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+def test_a_twin_learns_from_annotations(without_ray, capsys, tmp_path):
+    words = ["detect", "train", "--pictures", ".", "--annotations", PICTURES, *SMALL, "--out", tmp_path / "twin"]
+    code, out, err = flexpose(capsys, *words, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["pictures"], found["poses"]) == (48, 48) and "points" in found
+    source = "synthetic:studio?part=test&count=32"
+    code, out, _ = flexpose(capsys, "detect", "eval", "--detector", tmp_path / "twin", "--source", source)
+    assert code == 0 and out.splitlines()[1].startswith("detector")
+    for both in ([], ["--prior", "synthetic:studio", "--annotations", PICTURES]):
+        code, _, err = flexpose(capsys, "detect", "train", "--pictures", ".", *both, "--out", tmp_path / "m")
+        assert code == 2 and "--prior: give either poses or annotations" in err
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
