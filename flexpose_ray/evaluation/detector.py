@@ -9,7 +9,7 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.export.coco_keypoints import keypoints_json
 from flexpose_ray.judging.keypoints import keypoint_scores
 from flexpose_ray.models.detectors import Detector
-from flexpose_ray.networks.pose_reader import Reading
+from flexpose_ray.networks.picture_reader import Reading
 from flexpose_ray.pictures.annotated import AnnotatedPictures
 from flexpose_ray.pictures.read import PictureSet
 from flexpose_ray.pose.geometry import uncrop

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from flexpose_ray.errors import ConfigError, WeightsError
 from flexpose_ray.models.weights import load_into, read_model, write_model
-from flexpose_ray.networks.pose_reader import PoseReader
+from flexpose_ray.networks.picture_reader import PictureReader
 from flexpose_ray.storage.base import PATIENCE_S
 from flexpose_ray.training.detector_settings import DetectorSettings
 
@@ -24,13 +24,13 @@ class Detector:
         card: what a person wants to know, see :class:`~flexpose_ray.models.weights.Model`.
     """
 
-    reader: PoseReader
+    reader: PictureReader
     settings: DetectorSettings
     digest: str
     card: dict
 
 
-def save_detector(uri: str, reader: PoseReader, settings: DetectorSettings, card: dict) -> str:
+def save_detector(uri: str, reader: PictureReader, settings: DetectorSettings, card: dict) -> str:
     """Write a detector to the folder ``uri``; returns its digest."""
     tensors = {f"{part}.{k}": v for part in PARTS for k, v in getattr(reader, part).state_dict().items()}
     config = {"settings": asdict(settings), "skeleton": reader.alpha.skeleton_name}
@@ -55,4 +55,4 @@ def load_detector(uri: str, patience_s: float = PATIENCE_S) -> Detector:
     for name, part in parts.items():
         load_into(part, model.tensors, name, uri)
         part.eval().requires_grad_(False)
-    return Detector(PoseReader(**parts, alpha=alpha, size=settings.size), settings, model.digest, model.card)
+    return Detector(PictureReader(**parts, alpha=alpha, size=settings.size), settings, model.digest, model.card)

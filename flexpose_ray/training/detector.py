@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from flexpose_ray.networks.pose_reader import PoseReader
+from flexpose_ray.networks.picture_reader import PictureReader
 from flexpose_ray.training.detector_settings import DetectorSettings
 from flexpose_ray.training.picture_trainer import PictureTrainer
 from flexpose_ray.training.settings import SINGLE, Worker
@@ -88,9 +88,9 @@ class DetectorTrainer(PictureTrainer):
         return losses
 
     @property
-    def reader(self) -> PoseReader:
+    def reader(self) -> PictureReader:
         """The detector as it is now: the averaged networks."""
-        return PoseReader(**self.averaged, alpha=self.alpha, size=self.settings.size)
+        return PictureReader(**self.averaged, alpha=self.alpha, size=self.settings.size)
 
     def _prepare(self, rng: np.random.Generator) -> dict[str, float]:
         """The regressor on drawings with noise of many strengths: what pictures become is never clean."""

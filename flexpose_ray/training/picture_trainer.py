@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from flexpose_ray.networks.picture_reader import as_input
 from flexpose_ray.training.settings import Worker
 from flexpose_ray.training.states import load_moments, named_moments
 from flexpose_ray.training.unlabelled import Unlabelled
@@ -115,8 +116,3 @@ class PictureTrainer:
     def _adam(self, *names: str) -> torch.optim.Adam:
         parameters = [p for name in names for p in self.networks[name].parameters()]
         return torch.optim.Adam(parameters, self.settings.lr, (0.5, 0.999), 1e-6, fused=True)
-
-
-def as_input(pictures_N3SS: torch.Tensor) -> torch.Tensor:
-    """uint8 to what networks take: [-1, 1], channels last."""
-    return (pictures_N3SS.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)

@@ -9,7 +9,7 @@ import pytest
 
 from flexpose_ray.errors import DataError
 from flexpose_ray.evaluation.detector import evaluate, format_scores, predictions, sheet
-from flexpose_ray.networks.pose_reader import Reading
+from flexpose_ray.networks.picture_reader import Reading
 from flexpose_ray.pictures.annotated import read_annotated
 from flexpose_ray.pictures.read import read_pictures
 from flexpose_ray.pose.alpha import Alpha

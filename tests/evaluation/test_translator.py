@@ -10,7 +10,7 @@ import pytest
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.evaluation.translator import ANNOTATIONS, judge_pictures, translator_sheet, write_pictures
 from flexpose_ray.models.translators import load_translator, save_translator
-from flexpose_ray.networks.pose_reader import Reading
+from flexpose_ray.networks.picture_reader import Reading
 from flexpose_ray.networks.translator import PosePainter
 from flexpose_ray.pictures.annotated import read_annotated
 from flexpose_ray.pose.alpha import Alpha

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from flexpose_ray.networks.beta import Beta
+from flexpose_ray.networks.picture_reader import PictureReader
 from flexpose_ray.networks.pose_flow import PoseFlow, PoseStudent
 from flexpose_ray.networks.pose_mapping import TEACHER_KEYS
-from flexpose_ray.networks.pose_reader import PoseReader
 from flexpose_ray.networks.sampler import FlowSampler, PoseSampler, StyleGanSampler
 
 Read = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -85,7 +85,7 @@ class Sampling(nn.Module):
 class Detecting(nn.Module):
     """Pictures to keypoints, and the skeleton images in between."""
 
-    def __init__(self, reader: PoseReader):
+    def __init__(self, reader: PictureReader):
         super().__init__()
         self.skeletonizer, self.regressor = reader.skeletonizer, reader.regressor
 
@@ -94,7 +94,7 @@ class Detecting(nn.Module):
         return self.regressor(skeleton), skeleton
 
 
-def detector_networks(reader: PoseReader) -> tuple[Network, ...]:
+def detector_networks(reader: PictureReader) -> tuple[Network, ...]:
     """The one network of a detector."""
     alpha = reader.alpha
     picture = _port("picture", [3, reader.size, reader.size], f"{PIXELS[3]}; one subject, whole, in a square")

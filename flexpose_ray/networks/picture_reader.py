@@ -35,7 +35,12 @@ class Reading:
         return np.where(self.exchanged_N[:, None, None], self.keypoints_NJ2[:, list(flip_J)], self.keypoints_NJ2)
 
 
-class PoseReader:
+def as_input(pictures_N3SS: torch.Tensor) -> torch.Tensor:
+    """uint8 to what networks take: [-1, 1], channels last."""
+    return (pictures_N3SS.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+class PictureReader:
     """Reads pictures.
 
     Args:
@@ -70,7 +75,7 @@ class PoseReader:
     def _batches(self, pictures_N3SS: np.ndarray) -> Iterator[torch.Tensor]:
         for start in range(0, len(pictures_N3SS), READ_BATCH):
             batch = torch.as_tensor(pictures_N3SS[start : start + READ_BATCH], device=self.device)
-            yield (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+            yield as_input(batch)
 
     def _batch(self, x_N3SS: torch.Tensor) -> tuple[np.ndarray, ...]:
         skeletons = self.skeletonizer(x_N3SS)
