@@ -14,7 +14,8 @@ from flexpose_ray.storage.open import open_store
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 MOST_PIXELS = 1 << 28
 MASK_AT = 127  # a mask's brighter pixels are the subject
-ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}  # how a kind of file begins, and what it holds if it is whole
+PNG, PNG_HEADER = b"\x89PNG\r\n\x1a\n", b"\0\0\0\rIHDR"  # its first bytes, and those of its first part
+ENDS = {b"\xff\xd8": b"\xff\xd9", PNG: b"IEND"}  # how a kind of file begins, and what it holds if it is whole
 
 
 class BadPictureError(ValueError):
@@ -30,6 +31,8 @@ def decode(data: bytes, upright: bool = True) -> np.ndarray:
     for start, end in ENDS.items():
         if data.startswith(start) and end not in data:
             raise BadPictureError("cut off")
+    if data.startswith(PNG) and not data.startswith(PNG_HEADER, len(PNG)):  # lengths may be anything: OpenCV fills them
+        raise BadPictureError("no picture")
     mode = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None

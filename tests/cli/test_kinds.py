@@ -47,7 +47,8 @@ SHOTS = "--shots 'synthetic:rowing?count=6' --dry-run"
 )
 def test_a_training_of_the_other_kind_is_one_option_away(capsys, options: str, changes: dict):
     name, small = "quickstart", "--set source=synthetic:rowing?count=300 --set generator=null"
-    sizes = "--set pretrain.alpha.size=16 --set pretrain.network.base=64 --set pretrain.network.most=8"
+    keys = ("alpha.size=16", "network.base=64", "network.most=8", "beta.width=4", "batch=4", "threads=1")
+    sizes = " ".join(f"--set pretrain.{key}" for key in keys)
     found = done(capsys, f"pretrain {name} {small} {sizes} --dry-run {options}")
     sets = [f"pretrain.{key}={value}" for key, value in changes.items()]
     given = [option for option in shlex.split(f"{small} {sizes}") if option != "--set"]

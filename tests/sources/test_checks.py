@@ -127,6 +127,7 @@ def test_other_skeletons_are_looked_at_for_joints_in_one_point_alone():
     assert check(hands) == ({"two joints in one point": 0.0}, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_no_real_set_gives_a_false_alarm_and_each_damaged_one_gives_one(real_data, name):
     poses, report = read_source(REAL[name].format(real_data))

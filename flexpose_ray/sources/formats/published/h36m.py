@@ -18,6 +18,7 @@ from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.sources.film import Clip
 from flexpose_ray.sources.foreign_pickle import names_in, read_object
 from flexpose_ray.sources.formats.coco import JOINTS as COCO
+from flexpose_ray.sources.formats.hdf5 import open_hdf5
 from flexpose_ray.sources.joint_map import JointMap
 from flexpose_ray.sources.known import known_map
 from flexpose_ray.sources.raw import RawPoses
@@ -185,16 +186,8 @@ def _cdf(file: Path, axes: int) -> np.ndarray:
 
 def _h5(file: Path) -> np.ndarray:
     """The poses of a file of 3d-pose-baseline, (frames, 32, 3)."""
-    try:
-        import h5py
-    except ImportError as e:
-        raise DataError(file, "an .h5 needs the package h5py", "pip install flexpose-ray[sets]") from e
-    try:
-        with h5py.File(file) as found:
-            flat = np.asarray(found["3D_positions"], np.float64)
-        return flat.reshape(32, 3, -1).transpose(2, 0, 1)
-    except Exception as e:  # a damaged file lets errors of any type out
-        raise DataError(file, f"not a readable .h5: {' '.join(str(e).split())[:120]}", "download it again") from e
+    with open_hdf5(file, "one of 3d-pose-baseline", "download it again") as found:
+        return np.asarray(found["3D_positions"], np.float64).reshape(32, 3, -1).transpose(2, 0, 1)
 
 
 def _simplified(file: Path, step: int) -> list[tuple[str, str, list[np.ndarray]]]:

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.io
 
 from flexpose_ray.errors import ConfigError, DataError
+from flexpose_ray.sources.formats.hdf5 import open_hdf5
 from flexpose_ray.sources.joint_map import JointMap
 from flexpose_ray.sources.raw import RawPoses
 
@@ -95,21 +96,13 @@ def _training(file: Path, views: list[int]) -> Iterator[tuple[int, np.ndarray]]:
 
 def _test(file: Path, subject: str, step: int) -> RawPoses:
     """The valid frames of a test subject; the file is HDF5."""
-    try:
-        import h5py
-    except ImportError as e:
-        raise DataError(file, "the test set needs the package h5py", "pip install flexpose-ray[sets]") from e
-    try:
-        with h5py.File(file) as found:
-            points = np.asarray(found["annot2"], np.float64)
-            valid = np.ravel(found["valid_frame"]) != 0
-            activity = np.ravel(found.get("activity_annotation", np.zeros(len(valid))))
+    with open_hdf5(file, "annot_data.mat", "download it again") as found:
+        points = np.asarray(found["annot2"], np.float64)
+        valid = np.ravel(found["valid_frame"]) != 0
+        activity = np.ravel(found.get("activity_annotation", np.zeros(len(valid))))
         points_FS2 = points.reshape(len(points), 17, 2)
         rows_N = np.flatnonzero(valid[: len(points_FS2)])[::step]
         label_N = np.array([f"activity {int(number)}" for number in activity[rows_N]], np.str_)
-    except Exception as e:  # a damaged file lets errors of any type out
-        problem = f"not readable as annot_data.mat: {' '.join(str(e).split())[:120]}"
-        raise DataError(file, problem, "download it again") from e
     return RawPoses(
         points_NS2=points_FS2[rows_N],
         names=[str(i) for i in range(17)],

@@ -9,6 +9,7 @@ import numpy as np
 
 from flexpose_ray.errors import DataError
 from flexpose_ray.sources.foreign_pickle import plain
+from flexpose_ray.sources.formats.hdf5 import open_hdf5
 from flexpose_ray.sources.raw import RawPoses
 
 COORDINATES = ("x", "y", "likelihood")
@@ -23,16 +24,8 @@ def read_deeplabcut(file: Path) -> Iterator[RawPoses]:
     Raises:
         DataError: a missing package, a damaged file, or one of another kind.
     """
-    try:
-        import h5py
-    except ImportError as e:
-        raise DataError(file, "an .h5 needs the package h5py", "pip install flexpose-ray[sets]") from e
-    try:
-        with h5py.File(file) as found:
-            columns, values_FC = _table(found) or _fixed(found)
-    except Exception as e:  # a damaged file lets errors of any type out
-        problem = f"not readable as DeepLabCut's: {' '.join(str(e).split())[:120]}"
-        raise DataError(file, problem, "give its .h5, or the .csv beside it as table:FILE") from e
+    with open_hdf5(file, "DeepLabCut's", "give its .h5, or the .csv beside it as table:FILE") as found:
+        columns, values_FC = _table(found) or _fixed(found)
     if len(columns) != values_FC.shape[1] or not all(len(c) in (3, 4) and c[-1] in COORDINATES for c in columns):
         raise DataError(file, f"columns {str(columns[:2])[:80]}", "give an .h5 of DeepLabCut")
     at = {(column[1] if len(column) == 4 else "", *column[-2:]): i for i, column in enumerate(columns)}

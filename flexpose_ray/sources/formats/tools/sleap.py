@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from flexpose_ray.errors import DataError
+from flexpose_ray.sources.formats.hdf5 import open_hdf5
 from flexpose_ray.sources.raw import RawPoses
+
+EXPORT = "export it from SLEAP as analysis HDF5"
 
 
 def read_sleap(file: Path) -> Iterator[RawPoses]:
@@ -19,21 +22,13 @@ def read_sleap(file: Path) -> Iterator[RawPoses]:
     Raises:
         DataError: a missing package, a damaged file, or no tracks.
     """
-    try:
-        import h5py
-    except ImportError as e:
-        raise DataError(file, "an .h5 needs the package h5py", "pip install flexpose-ray[sets]") from e
-    try:
-        with h5py.File(file) as found:
-            tracks = np.asarray(found["tracks"], np.float64)
-            nodes = [_text(name) for name in np.ravel(found["node_names"])]
-            names = [_text(name) for name in np.ravel(found["track_names"])] if "track_names" in found else []
-    except Exception as e:  # a damaged file lets errors of any type out
-        problem = f"not readable as an analysis file: {' '.join(str(e).split())[:120]}"
-        raise DataError(file, problem, "export it from SLEAP as analysis HDF5") from e
+    with open_hdf5(file, "an analysis file", EXPORT) as found:
+        tracks = np.asarray(found["tracks"], np.float64)
+        nodes = [_text(name) for name in np.ravel(found["node_names"])]
+        names = [_text(name) for name in np.ravel(found["track_names"])] if "track_names" in found else []
     if tracks.ndim != 4 or tracks.shape[1] != 2 or tracks.shape[2] != len(nodes):
         problem = f"tracks are {tracks.shape}, expected (tracks, 2, {len(nodes)} nodes, frames)"
-        raise DataError(file, problem, "export it from SLEAP as analysis HDF5")
+        raise DataError(file, problem, EXPORT)
     for k, track in enumerate(tracks):
         name = names[k] if k < len(names) else f"track {k}"
         points_FS2 = track.transpose(2, 1, 0)
