@@ -137,10 +137,14 @@ class Away(Hook):
 
 
 class Meeting(Hook):
-    """Holds commits back until two drivers have asked which shards there are, so that both have them all to render."""
+    """Holds commits back until two drivers have asked which shards there are, so that both have them all to render.
+
+    Attributes:
+        commits: how many were sent.
+    """
 
     def __init__(self):
-        self.lists, self.both = 0, threading.Event()
+        self.lists, self.commits, self.both, self.lock = 0, 0, threading.Event(), threading.Lock()
 
     def after(self, request: Request) -> None:
         if request.method == "GET" and re.search(r"prefix=[^&]*commits%2F", request.query):
@@ -151,6 +155,8 @@ class Meeting(Hook):
     def before(self, request: Request) -> None:
         if request.method == "PUT" and "/commits/" in request.path:
             assert self.both.wait(120)
+            with self.lock:
+                self.commits += 1
 
 
 class PowerCut(Hook):

@@ -1,4 +1,4 @@
-"""SIGKILL of an actor, a node, the driver and a whole machine under Ray, and two drivers at once: the same data set."""
+"""SIGKILL of an actor, a node, the driver and a whole machine under Ray: the same data set."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import signal
 import psutil
 import pytest
 
-from flexpose_ray.dataset.call_log import read_log
 from flexpose_ray.storage.open import open_store
-from tests.chaos.faults import Meeting, is_actor
-from tests.chaos.generation import COUNT, Contents, assert_sound, generation, trap_at
+from tests.chaos.faults import is_actor
+from tests.chaos.generation import Contents, assert_sound, generation, trap_at
 from tests.nodes import Nodes
 from tests.proxy import Proxy
 
@@ -62,17 +61,4 @@ def test_a_machine_that_loses_its_power(
     assert len(trap.killed) > 4, "a driver, gcs_server, raylet and two actors at least"
     assert store.list("manifests/") == [], "readers saw what was not whole"
     assert command.start().end(110) == 0, command.told
-    assert_sound(store, undisturbed)
-
-
-def test_two_drivers_at_once_make_one_data_set(
-    nodes: Nodes, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str
-):
-    proxy.hook = meeting = Meeting()
-    nodes.raylets(2)
-    drivers = [generation(tiny_generator, s3_uri, nodes.env, without_ray=False).start() for _ in range(2)]
-    assert [driver.end(110) for driver in drivers] == [0, 0], [driver.told for driver in drivers]
-    store = open_store(s3_uri)
-    assert meeting.both.is_set()
-    assert [call.poses for call in read_log(store)] == [COUNT, COUNT], "one of them had nothing to do"
     assert_sound(store, undisturbed)

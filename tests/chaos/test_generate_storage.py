@@ -19,7 +19,7 @@ from flexpose_ray.dataset.verify import verify
 from flexpose_ray.storage.base import PATIENCE_S
 from flexpose_ray.storage.local import TEMP_PREFIX
 from flexpose_ray.storage.open import open_store
-from tests.chaos.faults import HARMS, Away, PowerCut, Weather
+from tests.chaos.faults import HARMS, Away, Meeting, PowerCut, Weather
 from tests.chaos.generation import COUNT, SHARD_SIZE, SHARDS, Contents, assert_sound, generation
 from tests.proxy import Proxy
 from tests.radosgw import Radosgw
@@ -28,10 +28,17 @@ pytestmark = pytest.mark.slow
 PAGE = 4096  # in which tmpfs counts
 
 
-def test_two_drivers_at_once_make_one_data_set(undisturbed: Contents, tiny_generator: str, tmp_path: Path):
-    drivers = [generation(tiny_generator, str(tmp_path / "shared"), {}).start() for _ in range(2)]
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_two_drivers_at_once_make_one_data_set(
+    where: str, proxy: Proxy, undisturbed: Contents, tiny_generator: str, s3_uri: str, tmp_path: Path
+):
+    uri = s3_uri if where == "s3" else str(tmp_path / "shared")
+    proxy.hook = meeting = Meeting()
+    drivers = [generation(tiny_generator, uri, {"AWS_ENDPOINT_URL": proxy.url}).start() for _ in range(2)]
     assert [driver.end() for driver in drivers] == [0, 0], [driver.told for driver in drivers]
-    assert_sound(open_store(tmp_path / "shared"), undisturbed)
+    if where == "s3":
+        assert meeting.commits == 2 * SHARDS, "one of them had nothing to do"
+    assert_sound(open_store(uri), undisturbed)
 
 
 @pytest.mark.parametrize("first", [0, 3])
