@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -14,8 +15,11 @@ from flexpose_ray.storage.open import open_store
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 MOST_PIXELS = 1 << 28
 MASK_AT = 127  # a mask's brighter pixels are the subject
-PNG, PNG_HEADER = b"\x89PNG\r\n\x1a\n", b"\0\0\0\rIHDR"  # its first bytes, and those of its first part
+PNG = b"\x89PNG\r\n\x1a\n"
 ENDS = {b"\xff\xd8": b"\xff\xd9", PNG: b"IEND"}  # how a kind of file begins, and what it holds if it is whole
+
+# What is wrong with a picture is told by an error, or counted; OpenCV would print it for every one of thousands.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class BadPictureError(ValueError):
@@ -31,8 +35,8 @@ def decode(data: bytes, upright: bool = True) -> np.ndarray:
     for start, end in ENDS.items():
         if data.startswith(start) and end not in data:
             raise BadPictureError("cut off")
-    if data.startswith(PNG) and not data.startswith(PNG_HEADER, len(PNG)):  # lengths may be anything: OpenCV fills them
-        raise BadPictureError("no picture")
+    if data.startswith(PNG) and not _png_is_sound(data):
+        raise BadPictureError("damaged")
     mode = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
@@ -43,6 +47,23 @@ def decode(data: bytes, upright: bool = True) -> np.ndarray:
     if picture.size > 3 * MOST_PIXELS:
         raise BadPictureError("too large")
     return np.ascontiguousarray(picture[..., ::-1])
+
+
+def _png_is_sound(data: bytes) -> bool:
+    """Whether a PNG's parts are whole, and the checksums right of those that a picture needs.
+
+    Of wrong ones libpng tells on standard error, and OpenCV cannot silence it.
+    """
+    at, kind = len(PNG), b""
+    while kind != b"IEND":
+        kind, body = data[at + 4 : at + 8], at + 8 + int.from_bytes(data[at : at + 4])
+        if body + 4 > len(data):
+            return False
+        needed = kind[:1].isupper()  # others may be broken: they are left out
+        if needed and zlib.crc32(data[at + 4 : body]) != int.from_bytes(data[body : body + 4]):
+            return False
+        at = body + 4
+    return True
 
 
 def to_square(picture_HW3: np.ndarray, size: int) -> tuple[np.ndarray, tuple[float, float, float]]:

@@ -79,13 +79,19 @@ def test_unusual_pictures_are_read_right(tmp_path, name, data, wanted):
         (b"hello", "no picture"),
         (encoded(90, 90, ".jpg")[:-400], "cut off"),
         (encoded(90, 90)[:-9], "cut off"),
-        (b"\x89PNG\r\n\x1a\n" + b"IEND" * 30, "no picture"),
+        (b"\x89PNG\r\n\x1a\n" + b"IEND" * 30, "damaged"),
+        (encoded(90, 90).replace(b"IDAT", b"IDAX"), "damaged"),
+        (encoded(90, 90)[:70] + b"?" + encoded(90, 90)[71:], "damaged"),
+        (encoded(90, 90, ".tiff")[:400], "no picture"),
+        (b"GIF89a" + b"?" * 100, "no picture"),
+        (b"BM" + b"?" * 100, "no picture"),
     ],
 )
-def test_a_broken_picture_is_counted_and_too_many_are_refused(tmp_path, data, why):
+def test_a_broken_picture_is_counted_and_too_many_are_refused(tmp_path, capfd, data, why):
     where = folder_of(tmp_path, {"a.png": encoded(), "b.jpg": data})
     found = read_pictures(where, 32, max_bad=0.5)
     assert found.bad == [("b.jpg", why)] and found.name_N.tolist() == ["a.png"]
+    assert capfd.readouterr() == ("", "")  # neither OpenCV nor libpng says it a second time
     with pytest.raises(DataError, match=rf"1 of 2 pictures cannot be read: b\.jpg: {why} .*--max-bad 0\.5"):
         read_pictures(where, 32)
 
