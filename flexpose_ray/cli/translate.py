@@ -92,8 +92,10 @@ def sample(args) -> Outcome:
     done = {"pictures": len(poses), "out": args.out}
     if args.dry_run:
         return 0, done, f"would paint {len(poses):,} poses into {args.out}"
-    done["annotations"] = write_pictures(translator, poses, open_store(args.out), ProgressLine("pictures"))
-    text = f"{len(poses):,} pictures of {translator.settings.size} px: {done['annotations']}"
+    uri, painted = write_pictures(translator, poses, open_store(args.out), ProgressLine("pictures"))
+    done |= {"annotations": uri, "painted": painted}
+    missing = "" if painted else ", nothing was missing"
+    text = f"{len(poses):,} pictures of {translator.settings.size} px{missing}: {uri}"
     if args.sheet:
         store, name = locate(args.sheet)
         store.put(name, cv2.imencode(".png", translator_sheet(translator, poses))[1].tobytes())

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
+from flexpose_ray.canonical import canonical_text
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.evaluation.detector import score, score_mean_pose
 from flexpose_ray.export.coco_keypoints import keypoints_json
 from flexpose_ray.models.detectors import Detector
 from flexpose_ray.models.translators import StoredTranslator
+from flexpose_ray.networks.translator import PAINT_BATCH
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.storage.base import Store
 
 ANNOTATIONS = "annotations.json"
+TASK = "task.json"  # which translator paints which poses
 WRITERS = 16  # pictures that are written at a time; they wait for storage, mostly
 SHOWN = 12  # of the sheet
 
@@ -38,39 +42,60 @@ def write_pictures(
     poses: PoseSet,
     store: Store,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> str:
+) -> tuple[str, int]:
     """Paint every pose: ``images/NUMBER.png``, and ``annotations.json`` (COCO) last.
+
+    A second call paints what is missing, to the same bytes.
 
     Args:
         translator: paints.
         poses: of its skeleton.
-        store: the folder to fill; holds nothing, or what the same call left when it was killed.
-        on_progress: takes (pictures written, pictures in all).
+        store: the folder to fill; holds nothing, or what the same call left.
+        on_progress: takes (pictures there, pictures in all).
 
     Returns:
-        Address of the annotations.
+        Address of the annotations, and how many pictures were painted now.
 
     Raises:
         ConfigError: poses of another skeleton, or a folder that holds something else.
         StorageError: storage that cannot be written.
     """
     check_poses(translator, poses)
-    strange = next((key for key in store.iter_keys() if not key.startswith("images/")), None)
-    if strange is not None:
-        raise ConfigError("--out", f"{store.uri} holds {strange}", "choose another folder, or empty this one")
-    size, done = translator.settings.size, 0
-    names = [f"images/{i:08d}.png" for i in range(1, len(poses) + 1)]
+    size, count, painted = translator.settings.size, len(poses), 0
+    names = [f"images/{i:08d}.png" for i in range(1, count + 1)]
+    there = _there(store, translator, poses)
     with ThreadPoolExecutor(WRITERS) as pool:
-        for _, pictures_NHW3 in translator.painter.paint(poses.keypoints_NJ2):
-            keys = names[done : done + len(pictures_NHW3)]
-            list(pool.map(lambda key, picture: store.put(key, _png(picture)), keys, pictures_NHW3))
-            done += len(keys)
-            on_progress(done, len(poses))
-    info = {"description": "pictures painted by flexpose_ray of poses", "translator": translator.digest}
-    skeleton = translator.painter.alpha.skeleton
-    pixels_NJ2, size_N2 = poses.keypoints_NJ2 * size, np.full((len(poses), 2), size)
-    store.put(ANNOTATIONS, keypoints_json(names, size_N2, pixels_NJ2, skeleton, info).encode())
-    return f"{store.uri}/{ANNOTATIONS}"
+        for start in range(0, count, PAINT_BATCH):  # in the batches of an unbroken call, on which last bits depend
+            keys = names[start : start + PAINT_BATCH]
+            rows = [row for row, key in enumerate(keys) if key not in there]
+            if not rows:
+                continue
+            _, pictures_NHW3 = next(translator.painter.paint(poses.keypoints_NJ2[start : start + PAINT_BATCH]))
+            list(pool.map(lambda row: store.put(keys[row], _png(pictures_NHW3[row])), rows))  # noqa: B023
+            painted += len(rows)
+            on_progress(start + len(keys), count)
+    if painted or ANNOTATIONS not in there:
+        info = {"description": "pictures painted by flexpose_ray of poses", "translator": translator.digest}
+        skeleton = translator.painter.alpha.skeleton
+        pixels_NJ2, size_N2 = poses.keypoints_NJ2 * size, np.full((count, 2), size)
+        store.put(ANNOTATIONS, keypoints_json(names, size_N2, pixels_NJ2, skeleton, info).encode())
+    return f"{store.uri}/{ANNOTATIONS}", painted
+
+
+def _there(store: Store, translator: StoredTranslator, poses: PoseSet) -> set[str]:
+    """Names of what the same call has written; says first in an empty folder what will be written.
+
+    Raises:
+        ConfigError: the folder holds something else.
+    """
+    poses_hash = hashlib.sha256(np.ascontiguousarray(poses.keypoints_NJ2).tobytes()).hexdigest()[:16]
+    task = canonical_text({"translator": translator.digest, "poses": len(poses), "poses_hash": poses_hash}).encode()
+    there, way_out = set(store.iter_keys()), "choose another folder, or empty this one"
+    if there and TASK not in there:
+        raise ConfigError("--out", f"{store.uri} holds {min(there)}", way_out)
+    if not store.put_if_absent(TASK, task) and store.get(TASK) != task:
+        raise ConfigError("--out", f"{store.uri} holds pictures by another translator or of other poses", way_out)
+    return there
 
 
 def judge_pictures(translator: StoredTranslator, detector: Detector, poses: PoseSet) -> list[dict]:

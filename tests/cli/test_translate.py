@@ -40,6 +40,8 @@ def test_poses_become_annotated_pictures(model: str, capsys, tmp_path: Path):
     assert code == 0 and f"{tmp_path}/made/annotations.json" in out and "7 of 7 pictures" in err
     assert cv2.imread(str(tmp_path / "made/images/00000007.png")).shape == (32, 32, 3)
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] == 128
+    code, out, err = flexpose(capsys, "sample", *given, "--count", 7)
+    assert (code, err) == (0, "") and "7 pictures of 32 px, nothing was missing" in out
     code, _, err = flexpose(capsys, "sample", *given)
     assert code == 2 and "choose another folder" in err
 

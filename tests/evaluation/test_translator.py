@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,8 +33,8 @@ def translator(tmp_path_factory):
 
 def test_pictures_come_with_annotations_that_other_tools_read(translator, tmp_path):
     poses, seen = studio_poses(Studio("poses", 70)), []
-    uri = write_pictures(translator, poses, open_store(str(tmp_path)), lambda *at: seen.append(at))
-    assert uri == f"{tmp_path}/annotations.json" and seen == [(64, 70), (70, 70)]
+    uri, painted = write_pictures(translator, poses, open_store(str(tmp_path)), lambda *at: seen.append(at))
+    assert uri == f"{tmp_path}/annotations.json" and painted == 70 and seen == [(64, 70), (70, 70)]
     annotated = read_annotated(f"coco:{uri}", str(tmp_path), 32)
     assert len(annotated) == 70
     np.testing.assert_allclose(
@@ -44,16 +45,45 @@ def test_pictures_come_with_annotations_that_other_tools_read(translator, tmp_pa
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(translator, tmp_path):
+    store, poses = open_store(str(tmp_path)), studio_poses(Studio("poses", 4))
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"--out: .* holds notes\.txt"):
-        write_pictures(translator, studio_poses(Studio("poses", 4)), open_store(str(tmp_path)))
-
-
-def test_what_a_killed_call_left_is_completed(translator, tmp_path):
-    store, poses = open_store(str(tmp_path)), studio_poses(Studio("poses", 4))
-    store.put("images/00000002.png", b"half")
+        write_pictures(translator, poses, store)
+    (tmp_path / "notes.txt").unlink()
     write_pictures(translator, poses, store)
-    assert store.exists(ANNOTATIONS) and len(read_annotated(f"coco:{tmp_path}/{ANNOTATIONS}", str(tmp_path), 32)) == 4
+    for other in (poses.take(np.arange(3)), poses.take(np.array([0, 2, 1, 3]))):
+        with pytest.raises(ConfigError, match="holds pictures by another translator or of other poses"):
+            write_pictures(translator, other, store)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_a_killed_call_left_is_completed_to_the_same_bytes(translator, tmp_path):
+    poses, store, counts = studio_poses(Studio("poses", 150)), open_store(str(tmp_path / "cut")), []
+    whole = write_pictures(translator, poses, open_store(str(tmp_path / "whole")))
+    assert whole == (f"{tmp_path}/whole/{ANNOTATIONS}", 150)
+
+    def killed(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_pictures(translator, poses, store, killed)
+    assert not store.exists(ANNOTATIONS) and len(store.list("images/")) == 64
+    store.delete("images/00000002.png")
+    assert write_pictures(translator, poses, store, lambda *at: counts.append(at))[1] == 150 - 63
+    assert counts == [(64, 150), (128, 150), (150, 150)]
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_finished_folder_is_left_as_it_is(translator, tmp_path, monkeypatch):
+    poses, store = studio_poses(Studio("poses", 4)), open_store(str(tmp_path))
+    uri, _ = write_pictures(translator, poses, store)
+    monkeypatch.setattr(PosePainter, "paint", lambda *_: pytest.fail("painted again"))
+    assert write_pictures(translator, poses, store) == (uri, 0)
+    store.delete(ANNOTATIONS)
+    assert write_pictures(translator, poses, store) == (uri, 0) and store.exists(ANNOTATIONS)
 
 
 class Knowing:
