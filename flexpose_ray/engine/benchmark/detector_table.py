@@ -104,14 +104,14 @@ def _conclusions(found: dict, good: list[dict]) -> list[str]:
     sentences = []
     for name in (name for name, row in rows.items() if row["ours"]):
         if ALIGNED in rows and DIRECT in rows:
-            chains = _paired([ALIGNED, name, DIRECT], best)
-            held = sum(all(a < b for a, b in pairwise(chain)) for chain in chains)
+            single = _paired([ALIGNED, name, DIRECT], best)
+            draws = _over_seeds(single)
             sentences.append(
-                f"{rows[name]['title']}: the best error lies between Aligned's and Direct's in {held} of {len(chains)} "
-                "detectors."
+                f"{rows[name]['title']}: the best error lies between Aligned's and Direct's in {_rising(draws)} draws "
+                f"(mean over seeds), in {_rising(single)} single detectors."
             )
         for rival in (rival for rival in RIVALS if rival in rows):
-            gaps = [mine - its for mine, its in _paired([name, rival], best)]
+            gaps = [mine - its for mine, its in _paired([name, rival], best).values()]
             if len(gaps) > 1:
                 error = np.std(gaps, ddof=1) / len(gaps) ** 0.5
                 sentences.append(
@@ -128,12 +128,25 @@ def _conclusions(found: dict, good: list[dict]) -> list[str]:
     return sentences + [f"{row['title']} failed: {error}" for row in found["rows"] for error in row["errors"]]
 
 
-def _paired(names: list[str], best: dict[tuple, float]) -> list[tuple[float, ...]]:
-    """The rows' figures, draw by draw and seed by seed, where all of them are there."""
-    places = [(draw, seed) for row, draw, seed in best if row == names[0]]
-    return [
-        tuple(best[name, *place] for name in names) for place in places if all((name, *place) in best for name in names)
-    ]
+def _paired(names: list[str], best: dict[tuple, float]) -> dict[tuple, tuple[float, ...]]:
+    """The rows' figures by draw and seed, where all of them are there."""
+    places = [place for row, *place in best if row == names[0]]
+    return {
+        tuple(place): tuple(best[name, *place] for name in names)
+        for place in places
+        if all((name, *place) in best for name in names)
+    }
+
+
+def _over_seeds(chains: dict[tuple, tuple[float, ...]]) -> dict[tuple, tuple[float, ...]]:
+    """The means of every draw's chains over the seeds of its detectors."""
+    draws = list(dict.fromkeys(draw for draw, _ in chains))
+    return {(d,): tuple(np.mean([chain for (draw, _), chain in chains.items() if draw == d], axis=0)) for d in draws}
+
+
+def _rising(chains: dict[tuple, tuple[float, ...]]) -> str:
+    """How many chains rise from figure to figure, of how many."""
+    return f"{sum(all(a < b for a, b in pairwise(chain)) for chain in chains.values())} of {len(chains)}"
 
 
 def detector_grid(detector: dict) -> tuple[list[str], list[list[str]]]:
