@@ -9,13 +9,14 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 from pydantic import Field, create_model, field_validator, model_validator
 
 from flexpose_ray.config.pictures import DetectorConfig, detector_settings
-from flexpose_ray.config.pretraining import Kind, Seed
+from flexpose_ray.config.pretraining import Count, Kind, Seed
 from flexpose_ray.config.reading import Section, config_hash, parse
 from flexpose_ray.config.sections import NAME, SourceConfig, TargetConfig
 from flexpose_ray.errors import ConfigError
 
 MEAN_POSE, SUPERVISED = "mean_pose", "supervised"  # rows of a detector's table that no method makes
-ROW_KEYS = ("method", "kind", "count")  # of a row, beside its method's settings
+OWN_KEYS = ("kind", "count", "shots_per_label", "poses")  # of a row, where it differs from its pair or benchmark
+ROW_KEYS = ("method", *OWN_KEYS)  # of a row, beside its method's settings
 
 
 class PairConfig(Section):
@@ -56,6 +57,8 @@ class RowConfig(Section):
     count: int | None = Field(
         None, ge=64, description="poses that are generated and judged; the benchmark's by default"
     )
+    shots_per_label: Count | None = Field(None, description="shots of every label; the target's by default")
+    poses: Count | None = Field(None, description="that its detectors learn from; the detector's by default")
 
 
 class BenchmarkRecipe(Section):
@@ -63,7 +66,8 @@ class BenchmarkRecipe(Section):
 
     In YAML ``methods`` is a list of names, or a mapping from a row's name to ``{method: NAME, SETTING: ...}``, where
     ``method`` may be left out if the row has the method's name. A ``kind`` there is that of the generator to adapt. A
-    ``count`` is the row's: so many of its poses are compared with the target's, whose number stays.
+    ``count`` is the row's: so many of its poses are compared with the target's, whose number stays. So are
+    ``shots_per_label``, and ``poses``, of which its detectors learn.
     """
 
     name_prefix: ClassVar[str] = "benchmark_"

@@ -8,7 +8,7 @@ import numpy as np
 
 from flexpose_ray.config.benchmark import MEAN_POSE, SUPERVISED
 from flexpose_ray.engine.benchmark.detector_table import detector_grid, label_grid
-from flexpose_ray.engine.benchmark.table import COLUMNS, grid, sides
+from flexpose_ray.engine.benchmark.table import COLUMNS, grid, shots, sides
 from flexpose_ray.methods.registry import OURS
 from flexpose_ray.pose.skeleton import get_skeleton
 from flexpose_ray.report.benchmark_plot import dots_svg
@@ -70,7 +70,7 @@ def _pair(table: dict, pair: dict, store: Store, number: int) -> str:
     if pair["count"] is None:
         return section(escape(pair["name"]), "No cell succeeded.", notes) + "\n"
     lead = (
-        f"{pair['shots']} shots, {sides(pair)}, generator {pair['generator']}; mean ± standard deviation over "
+        f"{shots(pair)}, {sides(pair)}, generator {pair['generator']}; mean ± standard deviation over "
         f"{len(table['seeds'])} draws."
     )
     body = (

@@ -34,13 +34,15 @@ def test_rows_may_have_names_and_settings_of_their_own():
     assert settings == FlexPoseSettings(layers=(1, 3), steps=9, **paper)
 
 
-def test_a_row_may_have_a_count_of_its_own():
-    rows = recipe(methods={"flow": {"count": 900, "steps": 9}, "coral": None}).methods
-    assert [(row.count, row.settings) for row in rows.values()] == [(900, {"steps": 9}), (None, {})]
+def test_a_row_may_have_a_count_shots_and_poses_of_its_own():
+    flow = {"count": 900, "shots_per_label": 4, "poses": 70, "steps": 9}
+    rows = recipe(methods={"flow": flow, "coral": None}).methods
+    own = [(row.count, row.shots_per_label, row.poses, row.settings) for row in rows.values()]
+    assert own == [(900, 4, 70, {"steps": 9}), (None, None, None, {})]
 
 
 def test_a_recipe_survives_its_own_dump():
-    made = recipe(methods={"mine": {"method": "flow", "steps": 9, "count": 900}})
+    made = recipe(methods={"mine": {"method": "flow", "steps": 9, "count": 900, "poses": 70}})
     assert BenchmarkRecipe.model_validate(made.model_dump(mode="json")) == made
 
 
@@ -54,6 +56,7 @@ def test_a_recipe_survives_its_own_dump():
         ({"methods": {"coral": {"shrink": 2}}}, "^methods.coral: shrink: .*less than or equal to 1"),
         ({"methods": {"coral": {"shrinks": 2}}}, r"unknown key shrinks \(known here: shrink\)"),
         ({"methods": {"coral": {"count": 3}}}, "count: should be greater than or equal to 64, found 3"),
+        ({"methods": {"coral": {"shots_per_label": 0}}}, "shots_per_label: should be greater than or equal to 1"),
         ({"methods": {"Bad Name": {"method": "coral"}}}, "pattern"),
         ({"methods": []}, "methods: .*at least 1"),
         ({"pairs": [PAIR, PAIR]}, "pairs: a-b is listed twice"),

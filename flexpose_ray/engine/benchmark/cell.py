@@ -43,6 +43,8 @@ class Cell:
         method: name of the method.
         settings: of the method.
         count: poses of the method that are judged; as many as of the target where None.
+        shots_per_label: that the method learns from.
+        poses: that a detector learns from, where the pair has one.
         fingerprint: hash of all that its figures depend on, except for the code.
     """
 
@@ -53,6 +55,8 @@ class Cell:
     method: str
     settings: Any
     count: int | None
+    shots_per_label: int
+    poses: int | None
     fingerprint: str
 
     @property
@@ -72,11 +76,15 @@ class Cell:
         if "seed" in {field.name for field in fields(settings)} and "seed" not in row.settings:
             settings = replace(settings, seed=seed)
         place = pair.model_dump(mode="json", exclude={"name", "stylegan", "detector"})
+        shots = place["target"]["shots_per_label"] = row.shots_per_label or pair.target.shots_per_label
+        judge = pair.detector
+        learned = (row.poses or judge.poses) if judge else None
         inputs = [place, digest, row.method, asdict(settings), seed, count]
         inputs.append(READERS_VERSION)
         inputs += [] if row.count is None else [row.count]
-        inputs += [] if pair.detector is None else ["prior", pair.detector.poses, pair.detector.mixup]
-        return Cell(pair.name, row_name, seed, generator, row.method, settings, row.count, config_hash(inputs))
+        inputs += [] if judge is None else ["prior", learned, judge.mixup]
+        made = (pair.name, row_name, seed, generator, row.method, settings, row.count, shots, learned)
+        return Cell(*made, config_hash(inputs))
 
     @property
     def place(self) -> dict[str, Any]:
@@ -142,7 +150,8 @@ def read_pair(pair: PairConfig, recipe: BenchmarkRecipe, base: Pretrained) -> Pa
         if poses.skeleton_name != base.alpha.skeleton_name:
             problem = f"its {what} is {poses.skeleton.name}, its generator {base.alpha.skeleton.name}"
             raise ConfigError(f"pairs.{pair.name}", problem, "choose poses of the same skeleton")
-    if (shots := len(rest.pick_shots(pair.target.shots_per_label))) < 2:
+    given = [row.shots_per_label or pair.target.shots_per_label for row in recipe.methods.values()]
+    if (shots := len(rest.pick_shots(min(given)))) < 2:
         raise DataError(f"pairs.{pair.name}", f"{shots} shot, at least two needed", "raise target.shots_per_label")
     return PairPoses(_subset(source).keypoints_NJ2, _subset(held), rest)
 
@@ -183,7 +192,7 @@ def measure(
     Raises:
         DataError: the method's poses are not finite.
     """
-    shots_NJ2 = poses.rest.pick_shots(pair.target.shots_per_label, cell.seed).keypoints_NJ2
+    shots_NJ2 = poses.rest.pick_shots(cell.shots_per_label, cell.seed).keypoints_NJ2
     for part in (base.generator, base.discriminator, base.beta):
         if part is not None:
             part.to(memory_format=torch.channels_last)
@@ -196,7 +205,7 @@ def measure(
     if not np.isfinite(samples_NJ2).all():
         raise DataError(cell.row, "generated poses with NaN or infinity", "lower its learning rate")
     if pair.detector is not None:
-        prior_NJ2 = learned.sample(pair.detector.poses, FIRST_PRIOR + cell.seed)
+        prior_NJ2 = learned.sample(cell.poses, FIRST_PRIOR + cell.seed)
         if pair.detector.mixup and METHODS[cell.method].family != "reference" and cell.method != ALONE:
             prior_NJ2 = np.concatenate([prior_NJ2, task.mixed(pair.detector.mixup, FIRST_PRIOR + cell.seed)])
         keep_prior(prior_NJ2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flexpose_ray.config.benchmark import BenchmarkRecipe
+from flexpose_ray.config.benchmark import OWN_KEYS, BenchmarkRecipe
 from flexpose_ray.engine.benchmark.detector_table import detector_text, summarise_detectors
 from flexpose_ray.judging.scores import FLOOR_TITLE
 from flexpose_ray.methods.registry import METHODS, OURS
@@ -42,8 +42,9 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
 
     Returns:
         JSON-ready: ``name``, ``seeds``, ``count`` (poses a side, asked for), ``failed`` (cells), and ``pairs``: each
-        ``name``, ``generator``, ``shots``, ``count`` (poses a side), ``floor``, ``rows``, ``best`` (names of the rows
-        of least FD and of most coverage, references aside), ``says`` (conclusions in sentences) and ``detector`` (as of
+        ``name``, ``generator``, ``shots`` (of rows that name none), ``count`` (poses a side), ``floor``, ``rows``,
+        ``best`` (names of the rows of least FD and of most coverage, references aside), ``says`` (conclusions in
+        sentences) and ``detector`` (as of
         :func:`~flexpose_ray.engine.benchmark.detector_table.summarise_detectors`). A row and the floor
         have ``name``, ``title`` and, where a draw succeeded, for every column ``{"mean", "std"}``; a row also has
         ``method``, ``family``, ``settings``, ``kinds`` (of the generators adapted), ``draws`` (that succeeded) and
@@ -59,7 +60,7 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
         found = {
             "name": pair.name,
             "generator": pair.generator,
-            "shots": good[0]["shots"] if good else None,
+            "shots": _shots(recipe, good),
             "count": min((cell["count"] for cell in good), default=None),
             "floor": {"name": "floor", "title": FLOOR_TITLE, **_spreads(floors, SCORES)},
             "rows": rows,
@@ -71,11 +72,17 @@ def summarise(recipe: BenchmarkRecipe, cells: list[dict]) -> dict:
     return {"name": recipe.name, "seeds": list(recipe.seeds), "count": recipe.count, "failed": failed, "pairs": pairs}
 
 
+def _shots(recipe: BenchmarkRecipe, good: list[dict]) -> int | None:
+    """Shots of the rows that name no number of their own; of any where all name one."""
+    usual = [cell for cell in good if recipe.methods[cell["row"]].shots_per_label is None]
+    return next((cell["shots"] for cell in usual or good), None)
+
+
 def _row(recipe: BenchmarkRecipe, name: str, cells: list[dict]) -> dict:
     asked = recipe.methods[name]
     method = METHODS[asked.method]
     good = [cell for cell in cells if cell["error"] is None]
-    own = {key: getattr(asked, key) for key in ("kind", "count")}
+    own = {key: getattr(asked, key) for key in OWN_KEYS}
     changed = asked.settings | {key: value for key, value in own.items() if value is not None}
     changes = ", ".join(f"{key} {value}" for key, value in changed.items())
     title = method.title if name == method.name and not changed else f"{method.title} [{name}: {changes or 'defaults'}]"
@@ -186,8 +193,14 @@ def _markdown_list(sentences: list[str]) -> str:
 def _caption(table: dict, pair: dict) -> str:
     if pair["count"] is None:
         return f"{pair['name']}: no cell succeeded."
-    draws = f"mean ± standard deviation over {len(table['seeds'])} draws of {pair['shots']} shots"
+    draws = f"mean ± standard deviation over {len(table['seeds'])} draws of {shots(pair)}"
     return f"{pair['name']}: {draws}, {sides(pair)}; * best FD and most coverage of the methods"
+
+
+def shots(pair: dict) -> str:
+    """How many annotated poses the rows had, in words."""
+    own = any("shots_per_label" in row["settings"] for row in pair["rows"])
+    return f"{pair['shots']} shots{' where a row names no others' if own else ''}"
 
 
 def sides(pair: dict) -> str:

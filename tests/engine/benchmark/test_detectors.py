@@ -13,7 +13,7 @@ from flexpose_ray.engine.benchmark import run as module
 from flexpose_ray.engine.benchmark.cell import measure, read_pair
 from flexpose_ray.engine.benchmark.detectors import judge, read_gallery
 from flexpose_ray.engine.benchmark.run import plan_benchmark, run_benchmark
-from flexpose_ray.engine.benchmark.table import format_benchmark, markdown
+from flexpose_ray.engine.benchmark.table import format_benchmark, markdown, summarise
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.models.generators import load_generator
 from flexpose_ray.pose.sets import PoseSet
@@ -123,6 +123,28 @@ def test_one_detector_learns_from_the_poses_that_it_is_given(tiny_generator: str
     truth_NJ2 = gallery.test.poses.keypoints_NJ2
     assert mean["error"] == pytest.approx(np.linalg.norm(poses.rest.keypoints_NJ2.mean(0) - truth_NJ2, axis=2).mean())
     assert judge(cells["supervised-0.json"], gallery, None, "cpu")["side"] == 16
+
+
+def test_a_row_may_have_shots_and_poses_of_its_own(tiny_generator: str, tmp_path):
+    rows = {"coral": None, "more": {"method": "coral", "shots_per_label": 2, "poses": 90}}
+    made = recipe(tiny_generator, methods=rows)
+    plan, base, (pair,) = plan_benchmark(made, str(tmp_path)), load_generator(tiny_generator), made.pairs
+    poses, priors = read_pair(pair, made, base), []
+    usual, more = (measure(cell, pair, base, poses, made.count, "cpu", priors.append) for cell in plan.missing)
+    assert (usual["shots"], more["shots"]) == (5, 10)  # of the labels that are not held out
+    assert [len(prior_NJ2) for prior_NJ2 in priors] == [70, 110]  # with 20 by mixup
+    table = summarise(made, [usual, more])
+    assert "CORAL [more: shots_per_label 2, poses 90]" in format_benchmark(table)
+    assert "draws of 5 shots where a row names no others, 64 poses a side" in markdown(table)
+
+
+def test_a_row_that_names_what_is_the_default_stays_what_it_was(tiny_generator: str, tmp_path):
+    def makes(row: dict | None) -> list[str]:
+        plan = plan_benchmark(recipe(tiny_generator, methods={"coral": row}), str(tmp_path))
+        return [cell.fingerprint for cell in (*plan.missing, *plan.untrained)]
+
+    assert makes({"shots_per_label": 1, "poses": 50}) == makes(None)
+    assert makes({"shots_per_label": 2})[0] != makes(None)[0] != makes({"poses": 60})[0]
 
 
 @pytest.mark.parametrize(
