@@ -19,6 +19,7 @@ from flexpose_ray.errors import DataError
 from flexpose_ray.pictures.decoding import SUFFIXES, BadPictureError, Masks, to_square
 from flexpose_ray.pictures.places import Found, find_pictures
 from flexpose_ray.pictures.rows import BLOCK, PictureRows
+from flexpose_ray.sources.motions import read_motions
 from flexpose_ray.studio.options import parse_studio
 from flexpose_ray.studio.world import Studio, film, shots
 
@@ -134,7 +135,7 @@ def _in_order(load: Callable[[Found], tuple], places: Iterator[Found]) -> Iterat
 def studio_at(where: str, size: int) -> Studio:
     """The studio whose pictures ``where`` names; without a part, those to learn from."""
     given = dict(parse_qsl(where.partition("?")[2], keep_blank_values=True))
-    return parse_studio({"part": "pictures"} | given | {"size": str(size)}, where)
+    return parse_studio({"part": "pictures"} | given | {"size": str(size)}, where, read_motions)
 
 
 def _of_studio(where: str, size: int) -> PictureSet:

@@ -63,17 +63,27 @@ class Cameras:
         Raises:
             DataError: all joints in one point, or a joint as far from the others as the cameras are.
         """
-        distance = DISTANCE * body_length(body_FJ3)
-        far_F = np.linalg.norm(body_FJ3 - body_FJ3.mean(1, keepdims=True), axis=2).max(1) >= distance
-        if far_F.any():
-            problem = "all joints are in one point" if not distance else "a joint is far away from the others"
-            raise DataError(f"{where} frame {far_F.argmax() + 1}", problem, "correct or delete this frame")
+        distance = distance_to(body_FJ3, where)
         frame_N = np.repeat(np.arange(0, len(body_FJ3), self.every), self.views)
         if self.fixed:
             yaw_N, pitch_N = np.resize(FIXED_YAWS, len(frame_N)), FIXED_PITCH
         else:
             yaw_N, pitch_N = rng.uniform(0, 360, len(frame_N)), rng.uniform(*RANDOM_PITCHES, len(frame_N))
         return project(body_FJ3[frame_N], np.radians(yaw_N), np.radians(pitch_N), distance), frame_N
+
+
+def distance_to(body_FJ3: np.ndarray, where: str) -> float:
+    """From cameras to the middle of a motion's body, in its unit.
+
+    Raises:
+        DataError: as :meth:`Cameras.see`.
+    """
+    distance = DISTANCE * body_length(body_FJ3)
+    far_F = np.linalg.norm(body_FJ3 - body_FJ3.mean(1, keepdims=True), axis=2).max(1) >= distance
+    if far_F.any():
+        problem = "all joints are in one point" if not distance else "a joint is far away from the others"
+        raise DataError(f"{where} frame {far_F.argmax() + 1}", problem, "correct or delete this frame")
+    return distance
 
 
 def parse_cameras(given: dict[str, str], source: str) -> Cameras:

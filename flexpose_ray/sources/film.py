@@ -65,7 +65,7 @@ def film(clips: Iterable[Clip | RawPoses], cameras: Cameras, joint_map: JointMap
         if isinstance(clip, RawPoses):  # a file that could not be read
             yield clip
             continue
-        clip_FJ3 = _body(clip, joint_map)
+        clip_FJ3 = body_of(clip, joint_map)
         if not len(clip_FJ3):
             continue
         body_FJ3 = upright(clip_FJ3, cameras.up or clip.up)
@@ -108,8 +108,12 @@ def _knees_forward(body_FJ3: np.ndarray) -> tuple[int, int]:
     return forward, bent
 
 
-def _body(clip: Clip, joint_map: JointMap | None) -> np.ndarray:
-    """The body's 15 joints (F, 15, 3)."""
+def body_of(clip: Clip, joint_map: JointMap | None = None) -> np.ndarray:
+    """The joints of body_15, (F, 15, 3), in the clip's axes.
+
+    Raises:
+        DataError: joints that are not known, or that a mapping does not name.
+    """
     joint_map = joint_map or clip.joint_map or known_map(clip.joints)
     if joint_map is None:
         problem = f"joints that are not known: {', '.join(clip.joints[:8])}, ..."

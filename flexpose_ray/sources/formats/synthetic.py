@@ -14,6 +14,7 @@ from flexpose_ray.errors import ConfigError
 from flexpose_ray.pose.geometry import crop, project
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.pose.skeleton import BODY_15
+from flexpose_ray.sources.motions import read_motions
 from flexpose_ray.studio.options import parse_studio
 from flexpose_ray.studio.people import SEGMENTS
 from flexpose_ray.studio.world import studio_poses
@@ -27,7 +28,7 @@ def sample_synthetic(request: str) -> PoseSet:
 
     Args:
         request: ``rowing`` or ``cycling``, with count and seed: ``rowing?count=2000&seed=0`` (the defaults); or
-            ``studio``, with the options of :class:`~flexpose_ray.studio.world.Studio`.
+            ``studio``, with the options of :class:`~flexpose_ray.studio.world.Studio`, and ``motion=KIND:PATH``.
 
     Returns:
         Poses with the activity as label and the person as group, of whom each has 20 frames. The studio's groups are
@@ -40,7 +41,7 @@ def sample_synthetic(request: str) -> PoseSet:
     name, _, query = request.partition("?")
     given = dict(parse_qsl(query, keep_blank_values=True))
     if name == "studio":
-        return studio_poses(parse_studio(given, f"synthetic:{request}"))
+        return studio_poses(parse_studio(given, f"synthetic:{request}", read_motions))
     if name not in ACTIVITIES:
         raise ConfigError(where, f"unknown activity {name!r}", f"choose one of {', '.join(ACTIVITIES)}, studio")
     options = {"count": "2000", "seed": "0"}
