@@ -41,6 +41,15 @@ def save_taught(uri: str) -> str:
     return _save(uri, generator, Beta(width=4), None)
 
 
+def save_face_flow(uri: str) -> str:
+    """Write an untrained flow of faces as a pretrained generator."""
+    faces_NJ2, alpha = np.random.default_rng(0).uniform(0.2, 0.8, (80, 68, 2)).astype(np.float32), Alpha("face_68", 16)
+    flow = PoseFlow("face_68", [], 8, 16, 1, (12, 16, 1)).eval()
+    flow.fit_scale(faces_NJ2)
+    networks = Networks(flow, None, None, alpha, moments(faces_NJ2))
+    return save_generator(uri, networks, PoseLimits.of(faces_NJ2, alpha.skeleton), {})
+
+
 def save_blended(uri: str, base_uri: str, card: dict | None = None) -> str:
     """Write a model adapted from the one at ``base_uri``, which blends its poses with three shots."""
     base = load_generator(base_uri)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +15,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from flexpose_ray.canonical import canonical_text
-from flexpose_ray.errors import WeightsError
+from flexpose_ray.errors import ConfigError, WeightsError
 from flexpose_ray.models.shipped import BUILTIN, shipped_folder
 from flexpose_ray.storage.base import PATIENCE_S, MissingKeyError, Store
 from flexpose_ray.storage.open import open_store
 
 FORMAT = 1
+UNSET = re.compile(r"\$\{(\w+)\}")  # what recipes leave in a URI where a variable of the environment is missing
 HEAD_KEYS = ("kind", "digest", "tensors", "sha256", "config", "card")
 
 
@@ -46,8 +48,11 @@ def resolve(uri: str) -> str:
     """Folder of a model; ``builtin:NAME`` is a model shipped with the package.
 
     Raises:
-        ConfigError: no such shipped model.
+        ConfigError: no such shipped model, or an environment variable that is not set.
     """
+    if unset := UNSET.search(uri):
+        problem = f"environment variable {unset[1]} is not set"
+        raise ConfigError(f"model {uri}", problem, f"export {unset[1]}=the folder that pretrain or adapt wrote")
     return shipped_folder(uri) if uri.startswith(BUILTIN) else uri
 
 

@@ -104,6 +104,9 @@ def cut(picture_HW3: np.ndarray, crop_3: np.ndarray, size: int) -> np.ndarray:
 class Masks:
     """A folder of masks, by their names without suffix.
 
+    Attributes:
+        folder: URI; ``FOLDER?PICTURES=MASKS`` where pictures and masks lie in folders of these names within it.
+
     Raises:
         DataError: there are none.
     """
@@ -111,6 +114,8 @@ class Masks:
     folder: str
 
     def __post_init__(self):
+        self.folder, _, renamed = self.folder.partition("?")
+        self.of_pictures, _, self.of_masks = renamed.partition("=")
         self.store = open_store(self.folder)
         self.keys = {_stem(key): key for key in self.store.iter_keys() if key.lower().endswith(SUFFIXES)}
         if not self.keys:
@@ -122,7 +127,8 @@ class Masks:
         Raises:
             BadPictureError: no mask of that name, an unreadable one, or one of another size.
         """
-        key = self.keys.get(_stem(name))
+        parts = [self.of_masks if part == self.of_pictures else part for part in PurePosixPath(name).parts]
+        key = self.keys.get(_stem(str(PurePosixPath(*parts))))
         if key is None:
             raise BadPictureError(f"no mask in {self.folder}")
         mask = decode(self.store.get(key))[..., 0]

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import scipy.io
 
 from flexpose_ray.errors import DataError
 from flexpose_ray.pictures.annotated import read_annotated
@@ -69,6 +70,27 @@ def test_a_tar_file_serves_as_their_folder(clip: Pictures, tmp_path: Path):
     (tmp_path / "short.tar").write_bytes((tmp_path / "all.tar").read_bytes()[:5000])
     with pytest.raises(DataError, match=r"not a whole tar file|no such picture"):
         read_annotated(source, f"{tmp_path}/short.tar", 64)
+
+
+def test_masks_may_lie_in_a_folder_beside_that_of_the_pictures(tmp_path: Path):
+    """As in the simplified set of Human3.6M."""
+    points_J2, masked = np.random.default_rng(0).uniform(0.2, 0.8, (32, 2)), np.zeros((128, 128), np.uint8)
+    masked[:, :64] = 255
+    for folder in ("Landmarks", "WithBackground", "BackgroudMask"):
+        (tmp_path / "S1" / folder / "Posing").mkdir(parents=True)
+    for frame in (1, 2, 30):
+        scipy.io.savemat(tmp_path / "S1" / "Landmarks" / "Posing" / f"{frame}.mat", {"keypoints_2d": points_J2})
+        cv2.imwrite(
+            str(tmp_path / "S1" / "WithBackground" / "Posing" / f"{frame}.jpg"), np.full((128, 128, 3), 200, np.uint8)
+        )
+        cv2.imwrite(str(tmp_path / "S1" / "BackgroudMask" / "Posing" / f"{frame}.png"), masked)
+    place = str(tmp_path)
+    annotated = read_annotated(f"h36m:{place}", place, 32, masks=f"{place}?WithBackground=BackgroudMask")
+    left, right = (annotated.pictures_N3SS[:][..., x] for x in (8, 24))
+    assert len(annotated) == 3 and (left > 150).mean() > 0.5 and (right < 20).mean() > 0.5
+    assert (read_annotated(f"h36m:{place}", place, 32).pictures_N3SS[:][..., 24] > 150).mean() > 0.5
+    with pytest.raises(DataError, match="no mask in"):
+        read_annotated(f"h36m:{place}", place, 32, masks=f"{place}?WithBackground=Masks")
 
 
 def test_masks_leave_the_subject_alone(clip: Pictures, tmp_path: Path):

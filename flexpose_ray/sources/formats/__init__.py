@@ -82,7 +82,7 @@ FORMATS = {
         "Human3.6M in 2D: .cdf as published, data_2d_*.npz of VideoPose3D, mmpose's .npz, the simplified set's .mat",
         "h36m:h36m/?subjects=S1,S5,S6,S7,S8&every=5",
         files=h36m_files,
-        options=("subjects", "actions", "every"),
+        options=("subjects", "actions", "every", "half", "group"),
     ),
     "h36m3d": Format(
         read_h36m3d,

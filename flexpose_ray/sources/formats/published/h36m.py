@@ -12,13 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.sources.film import Clip
 from flexpose_ray.sources.foreign_pickle import names_in, read_object
 from flexpose_ray.sources.formats.coco import JOINTS as COCO
 from flexpose_ray.sources.formats.hdf5 import open_hdf5
+from flexpose_ray.sources.formats.published.h36m_simplified import (
+    LANDMARKS,
+    in_half,
+    simplified_action,
+    simplified_picture,
+    simplified_points,
+)
 from flexpose_ray.sources.joint_map import JointMap
 from flexpose_ray.sources.known import known_map
 from flexpose_ray.sources.raw import RawPoses
@@ -35,7 +41,7 @@ MAPS: dict[int, JointMap] = {
 }
 SPELLINGS = {"takingphoto": "Photo", "walkingdog": "WalkDog", "walkdog": "WalkDog", "photo": "Photo"}
 FOLDERS_2D, FOLDERS_3D = ("D2_Positions",), ("D3_Positions", "D3_Positions_mono", "D3_Positions_mono_universal")
-SIMPLIFIED_SIDE = 128  # pixels of the simplified set's pictures
+HALVES, GROUPS = ("", "first", "second"), ("subject", "sequence")
 SUBJECT = re.compile(r"S\d{1,2}")
 
 
@@ -47,7 +53,7 @@ def h36m_files(folder: Path) -> list[Path]:
     """
     files = [p for p in folder.rglob("*.cdf") if _kind(p) in FOLDERS_2D]
     files += [p for p in folder.rglob("*.npz") if p.name.startswith(("data_2d_", "h36m_"))]
-    files += [p for p in folder.rglob("*.mat") if "Landmarks" in p.parts]
+    files += [p for p in folder.rglob("*.mat") if LANDMARKS in p.parts]
     return _listed(folder, files, "D2_Positions/*.cdf, data_2d_*.npz, h36m_*.npz or Landmarks/SEQUENCE/FRAME.mat")
 
 
@@ -65,8 +71,16 @@ def h36m3d_files(folder: Path) -> list[Path]:
     return _listed(folder, files, "D3_Positions/*.cdf, data_3d_h36m.npz or 3D_positions/*.h5")
 
 
-def read_h36m(file: Path, root: Path, subjects: str = "", actions: str = "", every: str = "1") -> Iterator[RawPoses]:
-    """Read 2D poses. Label is the action, group the subject.
+def read_h36m(
+    file: Path,
+    root: Path,
+    subjects: str = "",
+    actions: str = "",
+    every: str = "1",
+    half: str = "",
+    group: str = "subject",
+) -> Iterator[RawPoses]:
+    """Read 2D poses. Label is the action. The simplified set names its pictures, as does mmpose's.
 
     Args:
         file: see :func:`h36m_files`.
@@ -74,37 +88,61 @@ def read_h36m(file: Path, root: Path, subjects: str = "", actions: str = "", eve
         subjects: only these, as in ``S1,S5``.
         actions: only these, as in ``Walking,Sitting``.
         every: one frame of so many.
+        half: "first" or "second": only this half of every sequence; not of mmpose's rows.
+        group: "subject", or "sequence": what subject and camera show in one go.
 
     Raises:
-        ConfigError: ``every`` is no number.
+        ConfigError: an option that cannot be used.
         DataError: a damaged file, other joints, or a missing package.
     """
     step = _step(file, every)
+    for name, value, known in (("half", half, HALVES), ("group", group, GROUPS)):
+        if value not in known:
+            words = " or ".join(word for word in known if word)
+            raise ConfigError(file, f"{name} is {value!r}, expected {words}", f"write {name}={known[-1]}")
+    if file.suffix == ".mat":
+        wanted = _wanted(_subject(file), subjects) and _wanted(simplified_action(file), actions)
+        if wanted and not (file.stem.isdecimal() and int(file.stem) % step) and (not half or in_half(file, half)):
+            sequence = f"{_subject(file)} {file.parent.name}"
+            row, picture = f"{sequence} frame {file.stem}", simplified_picture(file, root)
+            yield _poses(file, simplified_points(file), [row], simplified_action(file), group, sequence, picture)
+        return
     if file.suffix == ".cdf":
         found = [(_subject(file), file.name, [_cdf(file, 2)])]
-    elif file.suffix == ".mat":
-        found = _simplified(file, step)
-        step = 1
     elif "positions_2d" in names_in(file):
         found = _video_pose(file)
     else:
-        yield from _mmpose(file, subjects, actions, step)
+        if half:
+            raise ConfigError(file, "its rows have no halves", "leave half out")
+        yield from _mmpose(file, subjects, actions, step, group)
         return
     for subject, name, arrays in found:
         action = action_of(name)
         if not action or not _wanted(subject, subjects) or not _wanted(action, actions):
             continue
-        for points_FSD in arrays:
-            names, joint_map = _joints(file, points_FSD, 2)
-            points_FSD = points_FSD[::step]
-            yield RawPoses(
-                points_NS2=points_FSD[..., :2],
-                names=names,
-                row_names=[f"{subject} {name} frame {i * step + 1}" for i in range(len(points_FSD))],
-                joint_map=joint_map,
-                group_N=np.full(len(points_FSD), subject),
-                label_N=np.full(len(points_FSD), action),
-            )
+        for camera, points_FSD in enumerate(arrays):
+            middle = len(points_FSD) // 2
+            first, end = {"": (0, None), "first": (0, middle), "second": (middle, None)}[half]
+            sequence = f"{subject} {name}" + (f" {camera + 1}" if len(arrays) > 1 else "")
+            frames = range(len(points_FSD))[first:end:step]
+            rows = [f"{subject} {name} frame {i + 1}" for i in frames]
+            yield _poses(file, points_FSD[first:end:step], rows, action, group, sequence)
+
+
+def _poses(
+    file: Path, points_FSD: np.ndarray, rows: list[str], action: str, group: str, sequence: str, picture: str = ""
+) -> RawPoses:
+    """Frames of one sequence, "SUBJECT NAME"."""
+    names, joint_map = _joints(file, points_FSD, 2)
+    return RawPoses(
+        points_NS2=points_FSD[..., :2],
+        names=names,
+        row_names=rows,
+        joint_map=joint_map,
+        group_N=np.full(len(rows), sequence if group == "sequence" else sequence.partition(" ")[0]),
+        label_N=np.full(len(rows), action),
+        picture_N=np.full(len(rows), picture) if picture else None,
+    )
 
 
 def read_h36m3d(file: Path, root: Path, subjects: str = "", actions: str = "") -> Iterator[Clip]:
@@ -190,18 +228,6 @@ def _h5(file: Path) -> np.ndarray:
         return np.asarray(found["3D_positions"], np.float64).reshape(32, 3, -1).transpose(2, 0, 1)
 
 
-def _simplified(file: Path, step: int) -> list[tuple[str, str, list[np.ndarray]]]:
-    """A frame of the simplified set; its coordinates are shares of a square picture."""
-    if file.stem.isdecimal() and int(file.stem) % step:
-        return []
-    try:
-        points = np.asarray(scipy.io.loadmat(file, variable_names=["keypoints_2d"])["keypoints_2d"], np.float64)
-    except Exception as e:  # the parser lets errors of any type out of a damaged file
-        raise DataError(file, f"not readable as a frame: {' '.join(str(e).split())[:120]}", "download it again") from e
-    points = points.T if points.shape == (2, 32) else points
-    return [(_subject(file), re.sub(r"[ _-]*\d.*$", "", file.parent.name).title(), [points[None] * SIMPLIFIED_SIDE])]
-
-
 def _video_pose(file: Path) -> Iterator[tuple[str, str, list[np.ndarray]]]:
     """The clips of data_2d_*.npz: a list of arrays, one a camera."""
     layout = read_object(file, "metadata")
@@ -230,7 +256,7 @@ def _leaves(file: Path, poses: object) -> Iterator[tuple[str, str, object]]:
             yield str(subject), str(name), found
 
 
-def _mmpose(file: Path, subjects: str, actions: str, step: int) -> Iterator[RawPoses]:
+def _mmpose(file: Path, subjects: str, actions: str, step: int, group: str) -> Iterator[RawPoses]:
     """Rows of mmpose's and SPIN's arrays: ``imgname``, ``part`` (N, 17, 3) in pixels with visibility."""
     try:
         with np.load(file, allow_pickle=False) as found:
@@ -251,7 +277,7 @@ def _mmpose(file: Path, subjects: str, actions: str, step: int) -> Iterator[RawP
         names=joints,
         row_names=[names[i] for i in rows_N],
         joint_map=joint_map,
-        group_N=subject_N[rows_N],
+        group_N=np.array(clips, np.str_)[rows_N] if group == "sequence" else subject_N[rows_N],
         label_N=label_N[rows_N],
         missing_NS=part[rows_N][..., 2] <= 0 if part.shape[2] > 2 else None,
         picture_N=names[rows_N],

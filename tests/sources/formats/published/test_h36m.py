@@ -125,6 +125,47 @@ def test_the_simplified_sets_frames_are_shares_of_128_pixels(tmp_path):
     assert report.labels == {"Greeting": 3} and set(poses.group_N) == {"S5"}
 
 
+@pytest.fixture
+def simplified(tmp_path):
+    """Six frames of a subject's sequence, numbered without leading zeros, and one of another subject."""
+    for subject, frames in (("S5", (2, 4, 6, 8, 10, 12)), ("S11", (1,))):
+        folder = tmp_path / subject / "Landmarks" / "Walking-2"
+        folder.mkdir(parents=True)
+        for frame in frames:
+            scipy.io.savemat(folder / f"{frame}.mat", {"keypoints_2d": POINTS_FJ2[frame % 7] / 1000})
+    return tmp_path
+
+
+def test_the_simplified_sets_frames_name_their_pictures_and_come_in_halves(simplified):
+    def names(**options):
+        poses, report = read("h36m", simplified, **options)
+        return sorted(report.picture_N), sorted(set(poses.group_N))
+
+    first, groups = names(subjects="S5", half="first", group="sequence")
+    assert first == [f"S5/WithBackground/Walking-2/{frame}.jpg" for frame in (2, 4, 6)]
+    assert groups == ["S5 Walking-2"]
+    second, groups = names(subjects="S5", half="second")
+    assert second == [f"S5/WithBackground/Walking-2/{frame}.jpg" for frame in (10, 12, 8)] and groups == ["S5"]
+    assert names(every="4")[0] == [f"S5/WithBackground/Walking-2/{frame}.jpg" for frame in (12, 4, 8)]
+    with pytest.raises(ConfigError, match="half is 'third', expected first or second"):
+        names(half="third")
+    with pytest.raises(ConfigError, match="group is 'camera', expected subject or sequence"):
+        names(group="camera")
+
+
+def test_sequences_of_arrays_have_halves_and_groups_too(published, tmp_path):
+    first, _ = read("h36m", published, half="first", group="sequence")
+    second, _ = read("h36m", published, half="second")
+    assert (len(first), len(second)) == (4 * 3, 4 * 4)
+    assert set(first.group_N) == {
+        f"{subject} {name}.cdf" for subject in ("S1", "S11") for name in ("Walking 1.54138969", "TakingPhoto.55011271")
+    }
+    assert second.crop_N3[0].tolist() == read("h36m", published)[0].crop_N3[3].tolist()
+    moving_FJ2 = POINTS_FJ2[:, list(MOVING)]
+    np.savez(tmp_path / "data_2d_gt.npz", positions_2d={"S9": {"Eating": [moving_FJ2] * 2}}, metadata={})
+    assert set(read("h36m", tmp_path / "data_2d_gt.npz", group="sequence")[0].group_N) == {"S9 Eating 1", "S9 Eating 2"}
+
+
 def person():
     """Somebody who faces +x in the world of the set, z up, in mm; left is at +y."""
     at = {"head": (0, 0, 1700), "neck": (0, 0, 1450), "pelvis": (0, 0, 950)}
