@@ -36,6 +36,8 @@ flexpose detect train --pictures "synthetic:studio?count=3000" --prior "syntheti
     sub.add_argument("--prior", action="append", metavar="URI", help=help_text)
     help_text = "KIND:PATH of annotations of the pictures instead: train the supervised twin, to compare with"
     sub.add_argument("--annotations", metavar="SOURCE", help=help_text)
+    help_text = "KIND:PATH of a dozen annotated pictures in --pictures, which tell left from right beside --prior"
+    sub.add_argument("--annotated", metavar="SOURCE", help=help_text)
     change = "change a setting, as steps=4000 or size=128; may be repeated; --dry-run lists all"
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
     sub.add_argument("--workers", type=int, default=1, metavar="K", help="Ray workers that share a batch (default: 1)")
@@ -66,10 +68,16 @@ def train(args) -> Outcome:
 
     if (args.prior is None) == (args.annotations is None):
         raise ConfigError("--prior", "give either poses or annotations", "--prior URI, or --annotations KIND:PATH")
+    if args.annotated and args.annotations:
+        problem = "the supervised twin sees all poses that it is given"
+        raise ConfigError("--annotated", problem, "give it beside --prior")
     settings = settings_of(DetectorSettings, args.set)
     job, bad = _twin(args, settings) if args.annotations else _unpaired(args, settings)
     facts = {"pictures": len(job.clip_N), "unreadable": bad, "poses": len(job.prior)}
     text = f"{len(job.clip_N):,} pictures of {settings.size} px ({bad} unreadable), {len(job.prior):,} poses"
+    if job.annotated is not None:
+        facts["annotated"] = len(job.annotated)
+        text += f", {len(job.annotated):,} annotated pictures"
     alone = Unlabelled(job.pictures_N3SS, job.clip_N).alone
     if args.annotations is None and alone > ALONE_SHARE * len(job.clip_N):
         text += f"\n{alone:,} pictures are alone in their folder, and a moved copy stands for another frame of the same"
@@ -80,6 +88,7 @@ def train(args) -> Outcome:
         return 0, facts | {"settings": values}, f"would train {args.out} on {text}\nsettings:\n{listed}"
     lines = StageLines()
     sources = {"pictures_from": args.pictures, "poses_from": args.annotations or args.prior, "unreadable": bad}
+    sources |= {"annotated_from": args.annotated} if args.annotated else {}
     done = run_training(job, args.out, lambda row: lines("detect", row), card=sources)
     done = {"detector": done.pop("model"), **done}
     return 0, facts | done, f"trained on {text}\ndetector: {done['detector']}"
@@ -88,9 +97,11 @@ def train(args) -> Outcome:
 def _unpaired(args, settings):
     """What a detector is trained on, and how many pictures could not be read."""
     from flexpose_ray.engine.detect.run import PictureJob
+    from flexpose_ray.pictures.annotated import read_annotated
 
     prior, found = read_prior(args.prior), read_given_pictures(args, settings.size)
-    job = PictureJob("detector", found.pictures_N3SS, found.clip_N, prior, settings, args.workers)
+    few = read_annotated(args.annotated, args.pictures, settings.size, masks=args.masks) if args.annotated else None
+    job = PictureJob("detector", found.pictures_N3SS, found.clip_N, prior, settings, args.workers, few)
     return job, len(found.bad)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from flexpose_ray.config.pretraining import Count, Seed
 from flexpose_ray.config.reading import Section
@@ -19,6 +19,7 @@ class PicturesConfig(Section):
         "their poses, whose annotations only a supervised twin sees"
     )
     test: str | None = Field(None, description="KIND:PATH of annotated pictures to judge by")
+    annotated: str | None = Field(None, description="KIND:PATH of a dozen annotated pictures, to learn sides from")
     mapping: str | None = Field(None, description="from our joints to the annotations', where they need one")
     folder: str = Field(".", description="folder or .tar file of the pictures that annotations name")
     masks: str | None = Field(None, description="folder of masks of all pictures")
@@ -32,7 +33,13 @@ class PicturesConfig(Section):
     def _of_text(cls, given: Any) -> Any:
         return {"unlabelled": given} if isinstance(given, str) else given
 
-    @field_validator("unlabelled", "test", "folder", "masks")
+    @model_serializer(mode="wrap")
+    def _as_before(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without ``annotated`` where there are none: what is stored keeps the names that it had before there were."""
+        values = values_of(self)
+        return values if self.annotated else {key: value for key, value in values.items() if key != "annotated"}
+
+    @field_validator("unlabelled", "test", "annotated", "folder", "masks")
     @classmethod
     def _expand(cls, uri: str | None) -> str | None:
         return os.path.expandvars(uri) if uri else uri

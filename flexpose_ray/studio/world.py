@@ -21,7 +21,7 @@ from flexpose_ray.studio.render import DISTANCE, PITCH, YAWS, Pictures, render
 PARTS = ("pictures", "poses", "test")
 CLIP_FRAMES = 16
 TEST_PEOPLE = 2
-MOST_PX = 512
+MOST_PX, MOST_FRAMES = 512, 1000
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Studio:
         people: in pictures and poses; the test has two of its own.
         cameras: the first of the four fixed ones, 1 to 4.
         size: side of the pictures, pixels.
+        frames: of a clip.
         backdrop: whether there is one; without it pictures are black around people.
         captured: motions that people perform instead of the studio's own actions, in the bodies of these motions.
 
@@ -50,6 +51,7 @@ class Studio:
     people: int = 8
     cameras: int = 4
     size: int = 64
+    frames: int = CLIP_FRAMES
     backdrop: bool = True
     captured: tuple[Motion, ...] = ()
 
@@ -63,6 +65,7 @@ class Studio:
             problem = f"unknown action {unknown[0]!r}" if unknown else "no action"
             raise ConfigError(where, problem, f"choose some of {', '.join(known)}")
         ranges = {"count": (1, 10**7), "seed": (0, 2**32), "people": (1, 1000), "cameras": (1, 4), "size": (8, MOST_PX)}
+        ranges["frames"] = 1, MOST_FRAMES
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(where, f"{name} is {getattr(self, name)}", f"choose one between {low} and {high}")
@@ -92,11 +95,11 @@ def shots(studio: Studio) -> list[Shot]:
     people = range(first, first + (TEST_PEOPLE if studio.part == "test" else studio.people))
     bodies = {p: draw_person(rng_of("person", p)).body for p in people}
     clips, takes = [], _takes(studio)
-    for i, start in enumerate(range(0, studio.count, CLIP_FRAMES)):
+    for i, start in enumerate(range(0, studio.count, studio.frames)):
         rng = rng_of(studio.part, i)
         action = studio.actions[i % len(studio.actions)]  # in turn, so that all are as frequent
         person, yaw = int(rng.choice(people)), YAWS[rng.integers(studio.cameras)]
-        frames = min(CLIP_FRAMES, studio.count - start)
+        frames = min(studio.frames, studio.count - start)
         if takes:
             take = takes[action][rng.integers(len(takes[action]))]
             clip = act(take, frames, rng), take.name

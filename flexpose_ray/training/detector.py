@@ -12,34 +12,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from flexpose_ray.networks.picture_reader import PictureReader
+from flexpose_ray.networks.picture_reader import PictureReader, as_input
+from flexpose_ray.training.anchors import Anchors
 from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.moves import DRAWS, moved, moved_poses
 from flexpose_ray.training.picture_trainer import PictureTrainer
 from flexpose_ray.training.settings import SINGLE, Worker
 from flexpose_ray.training.unlabelled import Unlabelled
 
 COLLECT_AT = 0.99  # how slowly the means of the cycle's terms follow
-MOVED_TURN, MOVED_ZOOM, MOVED_SHIFT = 0.4, 0.25, 0.1  # at most: radians, of its logarithm, of the side
 AVERAGED = ("skeletonizer", "regressor")  # networks that are averaged while all of them train
+DRAWN = 0.1  # weight of skeleton images beside points, whose squared errors are smaller
 DRAWN_SHARE = 0.9  # of the regressor's loss from drawings of poses; the rest from what pictures become
-
-
-def moved(pictures_N3SS: torch.Tensor, jitter_N5: torch.Tensor) -> torch.Tensor:
-    """Pictures turned, scaled, shifted and half of them mirrored: what stands for another frame where there is none.
-
-    Args:
-        pictures_N3SS: any values; edges are continued.
-        jitter_N5: uniform numbers in [0, 1).
-    """
-    turn_N = (jitter_N5[:, 0] - 0.5) * 2 * MOVED_TURN
-    zoom_N = torch.exp((jitter_N5[:, 1] - 0.5) * 2 * MOVED_ZOOM)
-    shift_N2 = (jitter_N5[:, 2:4] - 0.5) * 4 * MOVED_SHIFT  # the canvas is 2 wide here
-    mirror_N = torch.where(jitter_N5[:, 4] < 0.5, -1.0, 1.0)
-    cos_N, sin_N = turn_N.cos() * zoom_N, turn_N.sin() * zoom_N
-    rows = [torch.stack([cos_N * mirror_N, -sin_N], 1), torch.stack([sin_N * mirror_N, cos_N], 1)]
-    to_source_N23 = torch.cat([torch.stack(rows, 1), shift_N2[:, :, None]], 2)
-    grid = F.affine_grid(to_source_N23, list(pictures_N3SS.shape), align_corners=False)
-    return F.grid_sample(pictures_N3SS, grid, padding_mode="border", align_corners=False)
 
 
 class DetectorTrainer(PictureTrainer):
@@ -47,6 +31,8 @@ class DetectorTrainer(PictureTrainer):
 
     Args:
         prior_NJ2: poses as the pictures' are thought to be distributed; none belongs to a picture. Crop units.
+        anchors: a few annotated pictures, which every step learns from too: what else tells left from right? With none,
+            or a weight of 0, every step is as without.
     """
 
     def __init__(
@@ -56,6 +42,7 @@ class DetectorTrainer(PictureTrainer):
         prior_NJ2: np.ndarray,
         settings: DetectorSettings,
         worker: Worker = SINGLE,
+        anchors: Anchors | None = None,
     ):
         averaged = {"skeletonizer": "skeletonizer", "regressor": "regressor", "prepared": "regressor"}
         super().__init__(skeleton, pictures, prior_NJ2, settings, worker, averaged)
@@ -66,6 +53,7 @@ class DetectorTrainer(PictureTrainer):
             "regressor": self._adam("regressor"),
         }
         self.more = {"cycle_means": torch.zeros(4, device=self.device)}
+        self.anchors = anchors if settings.anchor else None
 
     @property
     def last_step(self) -> int:
@@ -76,7 +64,7 @@ class DetectorTrainer(PictureTrainer):
 
         Returns:
             This worker's losses: ``prepare``; or ``cycle`` (the pictures' mean absolute difference), ``g_loss``,
-            ``d_loss``, ``regressor``.
+            ``d_loss``, ``regressor``, and with annotated pictures ``anchor``.
         """
         s = self.settings
         rng = self._rng()
@@ -125,6 +113,10 @@ class DetectorTrainer(PictureTrainer):
         terms = self._cycle(nets["painter"](drawn, companions), F.avg_pool2d(x, s.stem))
         g_loss = torch.stack([(v - 1).square().mean() for v in nets["critic"](skeletons)]).mean()
         generators = s.cycle * self._normalised(terms) + s.adversary * g_loss
+        names = {"cycle": terms[0], "g_loss": g_loss}
+        if self.anchors is not None:
+            names["anchor"] = self._anchored(rng)
+            generators = generators + s.anchor * names["anchor"]
         nets["regressor"].requires_grad_(True)
         nets["critic"].requires_grad_(True)
 
@@ -142,8 +134,20 @@ class DetectorTrainer(PictureTrainer):
             }
         )
         self._average(AVERAGED, self.step_count - s.prepare_steps)
-        names = {"cycle": terms[0], "g_loss": g_loss, "d_loss": d_loss, "regressor": regressor}
+        names |= {"d_loss": d_loss, "regressor": regressor}
         return {name: value.item() for name, value in names.items()}
+
+    def _anchored(self, rng: np.random.Generator) -> torch.Tensor:
+        """How far annotated pictures, moved with their poses, are from their poses, as drawings and as points."""
+        rows_N = rng.integers(len(self.anchors.poses_NJ2), size=self.settings.batch)
+        jitter_N5 = self._tensor(rng.random((self.settings.batch, DRAWS), np.float32))
+        mine_N = self._mine(rows_N)
+        x = as_input(self._tensor(self.anchors.pictures_N3SS[mine_N], share=False))
+        poses = self._tensor(self.anchors.poses_NJ2[mine_N], share=False)
+        wanted = moved_poses(poses, jitter_N5, self.alpha.skeleton.flip)
+        skeletons = self.networks["skeletonizer"](moved(x, jitter_N5))
+        points = F.mse_loss(self.networks["regressor"](skeletons), wanted)
+        return F.mse_loss(skeletons, self.alpha.draw(wanted)) + points / DRAWN
 
     @staticmethod
     def _cycle(painted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

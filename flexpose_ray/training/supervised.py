@@ -9,12 +9,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from flexpose_ray.training.detector import AVERAGED, DetectorTrainer
+from flexpose_ray.training.detector import AVERAGED, DRAWN, DetectorTrainer
 from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.moves import DRAWS, moved, moved_poses
 from flexpose_ray.training.settings import SINGLE, Worker
 from flexpose_ray.training.unlabelled import Unlabelled
-
-DRAWN = 0.1  # weight of skeleton images beside points, whose squared errors are smaller
 
 
 class SupervisedTrainer(DetectorTrainer):
@@ -39,7 +38,11 @@ class SupervisedTrainer(DetectorTrainer):
     def _all(self, rng: np.random.Generator) -> dict[str, float]:
         rows_N = rng.integers(len(self.prior_NJ2), size=self.settings.batch)
         wanted = self.prior_NJ2[torch.as_tensor(self._mine(rows_N))]
-        skeletons = self.networks["skeletonizer"](self._pictures(rows_N))
+        x = self._pictures(rows_N)
+        if self.settings.moved:
+            jitter_N5 = self._tensor(rng.random((len(rows_N), DRAWS), np.float32))
+            x, wanted = moved(x, jitter_N5), moved_poses(wanted, jitter_N5, self.alpha.skeleton.flip)
+        skeletons = self.networks["skeletonizer"](x)
         points = F.mse_loss(self.networks["regressor"](skeletons), wanted)
         drawn = F.mse_loss(skeletons, self.alpha.draw(wanted))
         self._update({"reader": (points + DRAWN * drawn, ("skeletonizer", "regressor"))})

@@ -11,8 +11,9 @@ from flexpose_ray.judging.keypoints import keypoint_scores
 from flexpose_ray.networks.detector import Painter
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.studio.world import Studio, film, shots, studio_poses
-from flexpose_ray.training.detector import DetectorTrainer, moved
+from flexpose_ray.training.detector import DetectorTrainer
 from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.moves import moved
 from flexpose_ray.training.settings import SINGLE
 from flexpose_ray.training.unlabelled import Unlabelled
 from tests.training.workers import train_together

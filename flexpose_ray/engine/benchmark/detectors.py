@@ -24,6 +24,7 @@ from flexpose_ray.evaluation.detector import evaluate, score_mean_pose
 from flexpose_ray.models.detectors import Detector
 from flexpose_ray.pictures.annotated import AnnotatedPictures
 from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.training.anchors import Anchors
 from flexpose_ray.training.detector import DetectorTrainer
 from flexpose_ray.training.settings import SINGLE
 from flexpose_ray.training.supervised import SupervisedTrainer
@@ -94,12 +95,14 @@ class Gallery:
         truth_NJ2: their poses, for the supervised twin; None where nobody annotated them.
         test: to judge by.
         mean_J2: of the target's poses that are not held out.
+        anchors: a few annotated pictures that every detector learns sides from; None for none.
     """
 
     pictures: Unlabelled
     truth_NJ2: np.ndarray | None
     test: AnnotatedPictures
     mean_J2: np.ndarray
+    anchors: Anchors | None = None
 
 
 def read_gallery(pair: PairConfig, rest: PoseSet) -> Gallery:
@@ -116,7 +119,9 @@ def read_gallery(pair: PairConfig, rest: PoseSet) -> Gallery:
     pictures_N3SS, clip_N = found.rows  # on disk; in memory from here on: Ray sends them to the workers
     test = replace(found.test, pictures_N3SS=found.test.pictures_N3SS[:])
     truth_NJ2 = found.truth.poses.keypoints_NJ2 if found.truth else None
-    return Gallery(Unlabelled(pictures_N3SS[:], clip_N), truth_NJ2, test, rest.keypoints_NJ2.mean(0))
+    few = found.annotated
+    anchors = Anchors(few.pictures_N3SS[:], few.poses.keypoints_NJ2) if few else None
+    return Gallery(Unlabelled(pictures_N3SS[:], clip_N), truth_NJ2, test, rest.keypoints_NJ2.mean(0), anchors)
 
 
 def judge(cell: DetectorCell, gallery: Gallery, prior: PoseSet | None, device: str) -> dict:
@@ -141,7 +146,8 @@ def judge(cell: DetectorCell, gallery: Gallery, prior: PoseSet | None, device: s
     if cell.row == SUPERVISED:
         trainer = SupervisedTrainer(skeleton_name, gallery.pictures, gallery.truth_NJ2, cell.settings, worker)
     else:
-        trainer = DetectorTrainer(skeleton_name, gallery.pictures, prior.keypoints_NJ2, cell.settings, worker)
+        given = gallery.pictures, prior.keypoints_NJ2, cell.settings, worker, gallery.anchors
+        trainer = DetectorTrainer(skeleton_name, *given)
     while trainer.step_count < trainer.last_step:
         trainer.step()
     seconds = time.perf_counter() - started

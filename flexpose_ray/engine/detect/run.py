@@ -3,7 +3,7 @@
 In the folder of the model, beside the model itself:
 
     training/pictures/         the pictures as the networks see them, in blocks, read once
-    training/clips.npz  training/prior.parquet
+    training/clips.npz  training/prior.parquet  training/annotated.npz
     training/checkpoints/      the last two
 
 When the training has ended, ``training`` is removed.
@@ -28,6 +28,7 @@ from flexpose_ray.engine.train.failures import RESUME_HINT
 from flexpose_ray.engine.train.launch import Loop, Progress, Resources, launch
 from flexpose_ray.errors import ConfigError, DataError, TrainingError, WeightsError
 from flexpose_ray.models.weights import read_model
+from flexpose_ray.pictures.annotated import AnnotatedPictures
 from flexpose_ray.pictures.rows import PictureRows
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.storage.base import Store
@@ -48,10 +49,11 @@ class PictureJob:
         prior: poses as the pictures' are thought to be distributed; those of the pictures, row by row, of a twin.
         settings: of training, of the kind's class.
         workers: that share every batch.
+        annotated: a few pictures with their poses, which a detector learns sides from; None for none.
 
     Raises:
         ConfigError: so many workers cannot share a batch.
-        DataError: too few poses, or a twin's are not the pictures'.
+        DataError: too few poses, a twin's are not the pictures', or annotated pictures are of another skeleton.
     """
 
     kind: str
@@ -60,6 +62,7 @@ class PictureJob:
     prior: PoseSet
     settings: object
     workers: int = 1
+    annotated: AnnotatedPictures | None = None
 
     def __post_init__(self):
         if not 1 <= self.workers <= self.settings.batch or self.settings.batch % self.workers:
@@ -70,22 +73,38 @@ class PictureJob:
         if self.kind == "supervised" and len(self.prior) != len(self.clip_N):
             problem = f"{len(self.prior)} poses of {len(self.clip_N)} pictures"
             raise DataError("annotations", problem, "give one pose for every picture")
+        if self.annotated is not None:
+            self._check_annotated(self.annotated.poses)
+
+    def _check_annotated(self, poses: PoseSet) -> None:
+        where = "annotated pictures"
+        if self.kind != "detector":
+            raise DataError(where, f"a {self.kind} training learns nothing from them", "leave them out")
+        if not len(poses):
+            raise DataError(where, "there are none", "give a dozen, or leave them out")
+        if poses.skeleton_name != self.prior.skeleton_name:
+            problem = f"they are {poses.skeleton.name}, the poses to learn from {self.prior.skeleton.name}"
+            raise DataError(where, problem, "give both of one skeleton")
 
     @cached_property
     def key(self) -> str:
-        """What the result depends on, as a hash: kind, pictures, poses and settings."""
+        """What the result depends on, as a hash: kind, all pictures, poses and settings."""
         digest = hashlib.sha256(canonical_text([self.kind, asdict(self.settings), self.prior.skeleton_name]).encode())
         for block in self.pictures_N3SS.blocks():
             digest.update(block)
         for array in (self.clip_N, self.prior.keypoints_NJ2):
             digest.update(np.ascontiguousarray(array).tobytes())
+        if self.annotated is not None:
+            for array in (self.annotated.pictures_N3SS[:], self.annotated.poses.keypoints_NJ2):
+                digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
     @property
     def facts(self) -> dict:
         """What the model's card says of the data; the mean pose is what a detector has to beat."""
         mean_J2 = self.prior.keypoints_NJ2.mean(0)
-        return {
+        annotated = {} if self.annotated is None else {"annotated_pictures": len(self.annotated)}
+        return annotated | {
             "trained_as": self.kind,
             "pictures": len(self.clip_N),
             "clips": len(set(self.clip_N)),
@@ -121,7 +140,7 @@ def run_training(
     done = _finished(store, job)
     if done is None:
         training = store.child(TRAINING)
-        write_inputs(training, job.key, job.pictures_N3SS, job.clip_N, job.prior)
+        write_inputs(training, job.key, job.pictures_N3SS, job.clip_N, job.prior, job.annotated)
         card = {"key": job.key, **job.facts, **(card or {})}
         threads = max(1, (os.cpu_count() or 1) // job.workers)
         given = {"out": store.uri, "run": training.uri, "threads": threads, "card": card, "kind": job.kind}

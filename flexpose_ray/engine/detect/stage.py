@@ -40,11 +40,13 @@ class RecipePictures:
         unlabelled: to learn from.
         truth: the same with their poses, for a supervised twin; None where nobody annotated them.
         test: to judge by; None where the recipe names none.
+        annotated: a few to learn sides from; None where the recipe names none.
     """
 
     unlabelled: PictureSet | None
     truth: AnnotatedPictures | None
     test: AnnotatedPictures | None
+    annotated: AnnotatedPictures | None = None
 
     @cached_property
     def rows(self) -> tuple:
@@ -73,13 +75,15 @@ def read_recipe_pictures(config: PicturesConfig, skeleton_name: str, where: str)
     """
     size = detector_settings(config, where).size
     given = config.folder, size, config.mapping, config.masks
-    test = read_annotated(config.test, *given) if config.test else None
-    if test is not None and test.poses.skeleton_name != skeleton_name:
-        problem = f"its test pictures are {test.poses.skeleton.name}, its target is not"
-        raise DataError(where, problem, "give both of one skeleton")
+    named = {"test": config.test, "annotated": config.annotated}
+    found = {what: read_annotated(uri, *given) if uri else None for what, uri in named.items()}
+    for what, pictures in found.items():
+        if pictures is not None and pictures.poses.skeleton_name != skeleton_name:
+            problem = f"its {what} pictures are {pictures.poses.skeleton.name}, its target is not"
+            raise DataError(where, problem, "give both of one skeleton")
     if annotated(config):
-        return RecipePictures(None, read_annotated(config.unlabelled, *given), test)
-    return RecipePictures(read_pictures(config.unlabelled, size, config.masks), None, test)
+        return RecipePictures(None, read_annotated(config.unlabelled, *given), **found)
+    return RecipePictures(read_pictures(config.unlabelled, size, config.masks), None, **found)
 
 
 def detect(
@@ -110,8 +114,10 @@ def detect(
         return read_json(store, DONE)
     settings = detector_settings(config, "pictures")
     pictures_N3SS, clip_N = pictures.rows
-    job = PictureJob("detector", pictures_N3SS, clip_N, prior, settings, config.workers)
+    job = PictureJob("detector", pictures_N3SS, clip_N, prior, settings, config.workers, pictures.annotated)
     card = {"pictures_from": config.unlabelled, "poses_from": f"{store.uri}/samples"}
+    if config.annotated:
+        card["annotated_from"] = config.annotated
     trained = run_training(job, f"{store.uri}/detector", on_progress, card=card)
     detector = load_detector(trained["model"])
     reading = detector.reader.read(pictures_N3SS)

@@ -48,9 +48,10 @@ def train_on_pictures(config: dict) -> None:
     torch.set_num_threads(config["threads"])
     kind = KINDS[config["kind"]]
     settings = kind.settings(**config["settings"])
-    pictures, poses = read_inputs(store, settings.size)
+    pictures, poses, anchors = read_inputs(store, settings.size)
     worker = exchanging_worker(place.device, place.rank, place.world)
-    trainer = kind.trainer(poses.skeleton_name, pictures, poses.keypoints_NJ2, settings, worker)
+    more = {} if anchors is None else {"anchors": anchors}  # which only a detector's trainer takes
+    trainer = kind.trainer(poses.skeleton_name, pictures, poses.keypoints_NJ2, settings, worker, **more)
     history: list[dict] = []
     last = last_checkpoint(store, config["key"])
     if last is not None:
