@@ -110,7 +110,10 @@ def shots(studio: Studio) -> list[Shot]:
 
 
 def _takes(studio: Studio) -> dict[str, list[Motion]]:
-    """The stretches of captured motion that the part shows, by action; none where people perform by themselves."""
+    """The stretches of captured motion that the part shows, by action; none where people perform by themselves.
+
+    They are cut for clips of the usual length, whatever ``frames`` says: parts of different clips share no stretch.
+    """
     at, rng_of = PARTS.index(studio.part), _seeds(studio)
     known = list(dict.fromkeys(motion.action for motion in studio.captured))
     return {
