@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from flexpose_ray.networks.picture_reader import PictureReader, as_input
 from flexpose_ray.training.anchors import Anchors
 from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.moves import DRAWS, moved, moved_poses
+from flexpose_ray.training.moves import DRAWS, moved, varied
 from flexpose_ray.training.picture_trainer import PictureTrainer
 from flexpose_ray.training.settings import SINGLE, Worker
 from flexpose_ray.training.unlabelled import Unlabelled
@@ -138,14 +138,14 @@ class DetectorTrainer(PictureTrainer):
         return {name: value.item() for name, value in names.items()}
 
     def _anchored(self, rng: np.random.Generator) -> torch.Tensor:
-        """How far annotated pictures, moved with their poses, are from their poses, as drawings and as points."""
+        """How far the reading of varied annotated pictures is from their poses, as drawings and as points."""
         rows_N = rng.integers(len(self.anchors.poses_NJ2), size=self.settings.batch)
-        jitter_N5 = self._tensor(rng.random((self.settings.batch, DRAWS), np.float32))
+        jitter_N8 = self._tensor(rng.random((self.settings.batch, DRAWS), np.float32))
         mine_N = self._mine(rows_N)
         x = as_input(self._tensor(self.anchors.pictures_N3SS[mine_N], share=False))
         poses = self._tensor(self.anchors.poses_NJ2[mine_N], share=False)
-        wanted = moved_poses(poses, jitter_N5, self.alpha.skeleton.flip)
-        skeletons = self.networks["skeletonizer"](moved(x, jitter_N5))
+        x, wanted = varied(x, poses, jitter_N8, self.alpha.skeleton.flip)
+        skeletons = self.networks["skeletonizer"](x)
         points = F.mse_loss(self.networks["regressor"](skeletons), wanted)
         return F.mse_loss(skeletons, self.alpha.draw(wanted)) + points / DRAWN
 

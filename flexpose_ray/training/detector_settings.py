@@ -35,7 +35,7 @@ class DetectorSettings(NamedSettings):
         steps: of all networks.
         cycle, adversary: weights in the loss of the skeletonizer and the painter.
         anchor: weight of annotated pictures in that loss, where there are any; 0 leaves them out.
-        moved: 1 lets the supervised twin learn from pictures that are moved and mirrored at random with their poses.
+        augment: 1 varies the supervised twin's pictures as annotated ones are: moved, mirrored and recoloured.
         average: how much of the averaged networks stays in a step.
         seed: of first values and all random draws.
 
@@ -47,7 +47,7 @@ class DetectorSettings(NamedSettings):
     ranges: ClassVar[dict[str, tuple[float, float]]] = {
         "size": (8, 1024), "skeleton_size": (8, 1024), "channels": (1, 3), "limb_width": (1e-3, 0.5), "width": (8, 512),
         "convs": (1, 4), "scales": (1, 4), "batch": (1, 4096), "lr": (1e-8, 1.0), "prepare_steps": (0, 10**8),
-        "steps": (1, 10**8), "cycle": (0.0, 1e6), "adversary": (0.0, 1e6), "anchor": (0.0, 1e6), "moved": (0, 1),
+        "steps": (1, 10**8), "cycle": (0.0, 1e6), "adversary": (0.0, 1e6), "anchor": (0.0, 1e6), "augment": (0, 1),
         "average": (0.0, 0.999999),
         "seed": (0, 2**32),
     }  # fmt: skip
@@ -66,8 +66,8 @@ class DetectorSettings(NamedSettings):
     steps: int = 2000
     cycle: float = 10.0
     adversary: float = 10.0
-    anchor: float = 10.0
-    moved: int = 0
+    anchor: float = 30.0
+    augment: int = 0
     average: float = 0.995
     seed: int = 0
 

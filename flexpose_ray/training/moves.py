@@ -1,4 +1,4 @@
-"""Pictures turned, scaled, shifted and mirrored at random, and their poses with them."""
+"""Pictures turned, scaled, shifted, mirrored and recoloured at random, and their poses with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 MOVED_TURN, MOVED_ZOOM, MOVED_SHIFT = 0.4, 0.25, 0.1  # at most: radians, of its logarithm, of the side
-DRAWS = 5  # random numbers of a move: turn, zoom, two of the shift, mirror
+RECOLOURED = 0.5  # at most: of the logarithm of a channel's brightness
+DRAWS = 8  # random numbers of a varied picture: turn, zoom, two of the shift, mirror, three of the colour
 
 
 def moved(pictures_N3SS: torch.Tensor, jitter_N5: torch.Tensor) -> torch.Tensor:
@@ -33,6 +34,31 @@ def moved_poses(poses_NJ2: torch.Tensor, jitter_N5: torch.Tensor, flip_J: tuple[
     back_N22 = torch.linalg.inv(to_source_N23[:, :, :2])
     moved_NJ2 = (from_centre_NJ2 @ back_N22.transpose(1, 2) + 1) / 2
     return torch.where(_mirrored(jitter_N5)[:, None, None], moved_NJ2[:, list(flip_J)], moved_NJ2)
+
+
+def recoloured(pictures_N3SS: torch.Tensor, jitter_N3: torch.Tensor) -> torch.Tensor:
+    """Pictures with each colour channel brighter or darker; black stays black.
+
+    Args:
+        pictures_N3SS: in [-1, 1].
+        jitter_N3: uniform numbers in [0, 1).
+    """
+    gain_N311 = torch.exp((jitter_N3 - 0.5) * 2 * RECOLOURED)[:, :, None, None]
+    return ((pictures_N3SS + 1) * gain_N311 - 1).clamp(max=1)
+
+
+def varied(
+    pictures_N3SS: torch.Tensor, poses_NJ2: torch.Tensor, jitter_N8: torch.Tensor, flip_J: tuple[int, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures moved and recoloured, and their poses: many of a few, for a detector that learns from both.
+
+    Args:
+        pictures_N3SS, poses_NJ2: row by row.
+        jitter_N8: uniform numbers in [0, 1).
+        flip_J: for every joint its mirror image.
+    """
+    move_N5, colour_N3 = jitter_N8[:, :5], jitter_N8[:, 5:]
+    return recoloured(moved(pictures_N3SS, move_N5), colour_N3), moved_poses(poses_NJ2, move_N5, flip_J)
 
 
 def _mirrored(jitter_N5: torch.Tensor) -> torch.Tensor:

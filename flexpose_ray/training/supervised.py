@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from flexpose_ray.training.detector import AVERAGED, DRAWN, DetectorTrainer
 from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.moves import DRAWS, moved, moved_poses
+from flexpose_ray.training.moves import DRAWS, varied
 from flexpose_ray.training.settings import SINGLE, Worker
 from flexpose_ray.training.unlabelled import Unlabelled
 
@@ -39,9 +39,9 @@ class SupervisedTrainer(DetectorTrainer):
         rows_N = rng.integers(len(self.prior_NJ2), size=self.settings.batch)
         wanted = self.prior_NJ2[torch.as_tensor(self._mine(rows_N))]
         x = self._pictures(rows_N)
-        if self.settings.moved:
-            jitter_N5 = self._tensor(rng.random((len(rows_N), DRAWS), np.float32))
-            x, wanted = moved(x, jitter_N5), moved_poses(wanted, jitter_N5, self.alpha.skeleton.flip)
+        if self.settings.augment:
+            jitter_N8 = self._tensor(rng.random((len(rows_N), DRAWS), np.float32))
+            x, wanted = varied(x, wanted, jitter_N8, self.alpha.skeleton.flip)
         skeletons = self.networks["skeletonizer"](x)
         points = F.mse_loss(self.networks["regressor"](skeletons), wanted)
         drawn = F.mse_loss(skeletons, self.alpha.draw(wanted))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from flexpose_ray.cli import main
+from flexpose_ray.pose.sets import PoseSet
+from flexpose_ray.sources.pose_file import poses_to_bytes
 from flexpose_ray.sources.read import read_source
 
 PICTURES = "synthetic:studio?count=48&backdrop=no"
@@ -68,6 +70,37 @@ def test_a_twin_learns_from_annotations(without_ray, capsys, tmp_path):
     for both in ([], ["--prior", "synthetic:studio", "--annotations", PICTURES]):
         code, _, err = flexpose(capsys, "detect", "train", "--pictures", ".", *both, "--out", tmp_path / "m")
         assert code == 2 and "--prior: give either poses or annotations" in err
+
+
+def test_a_few_annotated_pictures_join_the_others(without_ray, capsys, tmp_path):
+    words = ["detect", "train", "--pictures", PICTURES, "--prior", "synthetic:studio?count=100", *SMALL]
+    few = ["--annotated", "synthetic:studio?part=poses&count=12&frames=1&backdrop=no", "--out", tmp_path / "m"]
+    code, out, err = flexpose(capsys, *words, *few, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["pictures"], found["poses"], found["annotated"]) == (48, 100, 12) and found["anchor"] > 0
+    code, out, _ = flexpose(capsys, *words, *few, "--dry-run")
+    assert code == 0 and "100 poses, 12 annotated pictures" in out
+    code, _, err = flexpose(capsys, *words, "--out", tmp_path / "m")
+    assert code == 2 and "holds a detector of other pictures, poses or settings" in err
+
+
+def test_annotated_pictures_that_do_not_fit_are_refused(capsys, tmp_path):
+    nobody = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person", "keypoints": []}]}
+    (tmp_path / "none.json").write_text(json.dumps(nobody))
+    faces = PoseSet(np.random.default_rng(0).random((20, 68, 2), np.float32), "face_68")
+    (tmp_path / "faces.parquet").write_bytes(poses_to_bytes(faces))
+    words = ["--pictures", PICTURES, "--prior", tmp_path / "faces.parquet"]
+    for few, named in (
+        (f"coco:{tmp_path}/none.json", "none.json"),
+        ("synthetic:studio?count=12&frames=1", "annotated pictures: they are body_15, the poses to learn from "),
+        ("synthetic:rowing?count=12", "does not name the pictures of its poses"),
+    ):
+        code, out, err = flexpose(capsys, "detect", "train", *words, "--annotated", few, "--out", tmp_path / "m")
+        assert (code, out) == (2, "") and named in err and err.count("\n") == 1
+    twin = ["--pictures", ".", "--annotations", PICTURES, "--annotated", PICTURES, "--out", tmp_path / "m"]
+    code, _, err = flexpose(capsys, "detect", "train", *twin)
+    assert code == 2 and "--annotated: the supervised twin sees all poses" in err
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ def test_a_place_alone_is_a_section():
 def test_places_may_hold_variables(monkeypatch):
     monkeypatch.setenv("MINE", "/data")
     given = {"unlabelled": "${MINE}/frames", "folder": "$MINE/test", "test": "coco:$MINE/a.json"}
+    given["annotated"] = "coco:${MINE}/b.json"
     found = recipe(pictures=given).pictures
+    assert found.annotated == "coco:/data/b.json"
     assert (found.unlabelled, found.folder, found.test) == ("/data/frames", "/data/test", "coco:/data/a.json")
 
 
@@ -29,6 +31,13 @@ def test_a_run_without_pictures_keeps_its_name():
     assert run_key(recipe(pictures="frames/")) != run_key(recipe())
     of_one, of_two = (recipe(pictures={"unlabelled": "a", "workers": n}) for n in (1, 2))
     assert run_key(of_one) == run_key(of_two)
+
+
+def test_a_run_without_annotated_pictures_keeps_its_name():
+    """The hash is that of the version before there could be some."""
+    key = run_key(recipe(pictures="frames/"))
+    assert key == "mine-1d2b054c"
+    assert run_key(recipe(pictures={"unlabelled": "frames/", "annotated": "coco:a.json"})) != key
 
 
 @pytest.mark.parametrize(

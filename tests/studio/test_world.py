@@ -41,6 +41,14 @@ def test_people_and_clips_stay_as_they_are_where_more_are_asked_for():
     assert not np.allclose(few.keypoints_NJ2, other.keypoints_NJ2)
 
 
+def test_clips_of_one_frame_begin_as_longer_ones():
+    """So that a few pictures can be of many clips."""
+    first = studio_poses(Studio("pictures", 12, frames=1)).keypoints_NJ2
+    clips = studio_poses(Studio("pictures", 12 * 16))
+    np.testing.assert_allclose(first, clips.keypoints_NJ2[::16], atol=1e-6)
+    assert [len(clip.world_FJ3) for clip in shots(Studio(count=70, frames=32))] == [32, 32, 6]
+
+
 def test_a_source_names_a_studio():
     poses, _ = read_source("synthetic:studio?part=test&count=20&seed=4&actions=bowing,waving&cameras=1")
     assert len(poses) == 20 and set(poses.label_N) == {"bowing", "waving"}
@@ -57,6 +65,7 @@ def test_a_source_names_a_studio():
         ("actions=", "unknown action ''"),
         ("count=0", "count is 0"),
         ("count=many", "count is 'many', expected a whole number"),
+        ("frames=0", "frames is 0.*between 1 and 1000"),
         ("cameras=5", "cameras is 5.*between 1 and 4"),
         ("size=4000", "size is 4000"),
         ("backdrop=perhaps", "backdrop is 'perhaps'.*yes or no"),

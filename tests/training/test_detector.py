@@ -13,7 +13,6 @@ from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.studio.world import Studio, film, shots, studio_poses
 from flexpose_ray.training.detector import DetectorTrainer
 from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.moves import moved
 from flexpose_ray.training.settings import SINGLE
 from flexpose_ray.training.unlabelled import Unlabelled
 from tests.training.workers import train_together
@@ -114,20 +113,6 @@ def test_a_moved_copy_stands_for_the_other_frame_of_a_picture_that_is_alone(scen
     own = torch.as_tensor(scene[0].pictures_N3SS[rng.integers(64, size=8)]).float() / 127.5 - 1
     apart_N = (seen[0] - own).abs().mean((1, 2, 3))
     assert (apart_N > 0.02).all()
-
-
-def test_a_copy_is_moved_within_its_bounds():
-    dot = torch.zeros(200, 3, 64, 64)
-    dot[:, :, 30:34, 30:34] = 1  # at the middle
-    out = moved(dot, torch.rand(200, 5, generator=torch.Generator().manual_seed(0)))[:, 0]
-    rows, columns = (out.sum(axis) @ torch.arange(64.0) / out.sum((1, 2)) for axis in (2, 1))
-    for place in (rows, columns):
-        assert (place - 31.5).abs().max() < 0.1 * 64 * 1.3 * 2**0.5 and place.std() > 2
-    edge = torch.zeros(2, 3, 64, 64)
-    edge[:, :, :, :32] = 1
-    same, mirrored = moved(edge, torch.tensor([[0.5, 0.5, 0.5, 0.5, 0.9], [0.5, 0.5, 0.5, 0.5, 0.1]]))
-    torch.testing.assert_close(same, edge[0], atol=1e-4, rtol=0)
-    torch.testing.assert_close(mirrored, edge[0].flip(2), atol=1e-4, rtol=0)
 
 
 @pytest.mark.slow  # over a minute of one core

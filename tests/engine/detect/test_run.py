@@ -7,12 +7,16 @@ import pytest
 import torch
 
 from flexpose_ray.engine.detect import worker
+from flexpose_ray.engine.detect.inputs import read_inputs, write_inputs
 from flexpose_ray.engine.detect.run import PictureJob, run_training
 from flexpose_ray.engine.train.checkpoint import last_checkpoint
 from flexpose_ray.errors import ConfigError, DataError, TrainingError
 from flexpose_ray.models.detectors import load_detector
 from flexpose_ray.models.weights import write_model
+from flexpose_ray.pictures.annotated import AnnotatedPictures, read_annotated
 from flexpose_ray.pictures.read import read_pictures
+from flexpose_ray.pictures.rows import PictureRows
+from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.studio.world import Studio, studio_poses
 from flexpose_ray.training.detector import DetectorTrainer
@@ -22,10 +26,14 @@ from tests import here
 SETTINGS = DetectorSettings(size=32, width=8, batch=4, prepare_steps=8, steps=12)
 
 
-def job(settings=SETTINGS, workers=1, seed=0):
+def job(settings=SETTINGS, workers=1, seed=0, annotated=None):
     pictures = read_pictures(f"synthetic:studio?count=48&seed={seed}&backdrop=no", settings.size)
     prior = studio_poses(Studio("poses", 100))
-    return PictureJob("detector", pictures.pictures_N3SS, pictures.clip_N, prior, settings, workers)
+    return PictureJob("detector", pictures.pictures_N3SS, pictures.clip_N, prior, settings, workers, annotated)
+
+
+def few(seed=0):
+    return read_annotated(f"synthetic:studio?part=pictures&count=6&frames=1&seed={seed}", ".", SETTINGS.size)
 
 
 def test_a_training_leaves_a_model_with_its_card_and_nothing_else(without_ray, tmp_path):
@@ -54,6 +62,17 @@ def test_a_second_call_returns_at_once_and_other_data_want_another_folder(withou
     write_model(str(tmp_path / "g"), "generator", {}, {}, {})
     with pytest.raises(ConfigError, match="holds generator weights"):
         run_training(job(), str(tmp_path / "g"))
+
+
+def test_annotated_pictures_are_written_for_the_workers_and_part_of_what_a_result_depends_on(without_ray, tmp_path):
+    store, given = open_store(str(tmp_path)), job(annotated=few())
+    write_inputs(store, given.key, given.pictures_N3SS, given.clip_N, given.prior, given.annotated)
+    _, _, anchors = read_inputs(store, SETTINGS.size)
+    np.testing.assert_array_equal(anchors.pictures_N3SS, given.annotated.pictures_N3SS[:])
+    np.testing.assert_array_equal(anchors.poses_NJ2, given.annotated.poses.keypoints_NJ2)
+    assert len({given.key, job().key, job(annotated=few(1)).key}) == 3
+    write_inputs(store, job().key, given.pictures_N3SS, given.clip_N, given.prior)
+    assert read_inputs(store, SETTINGS.size)[2] is None
 
 
 @pytest.mark.parametrize("at", [5, 14, 20])
@@ -105,6 +124,14 @@ def test_what_cannot_be_trained_is_refused():
         replace(job(), prior=studio_poses(Studio("poses", 1)))
     with pytest.raises(DataError, match="annotations: 100 poses of 48 pictures"):
         replace(job(), kind="supervised")
+    with pytest.raises(DataError, match="annotated pictures: a translator training learns nothing from them"):
+        replace(job(), kind="translator", annotated=few())
+    none = AnnotatedPictures(PictureRows(SETTINGS.size), few().poses.take([]))
+    with pytest.raises(DataError, match="annotated pictures: there are none"):
+        job(annotated=none)
+    faces = replace(few(), poses=PoseSet(np.full((6, 68, 2), 0.5, np.float32), "face_68"))
+    with pytest.raises(DataError, match=r"annotated pictures: they are face_68, the poses to learn from body_15"):
+        job(annotated=faces)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from flexpose_ray.config.pictures import PicturesConfig
 from flexpose_ray.engine.detect import stage
 from flexpose_ray.engine.detect.stage import detect, read_recipe_pictures
 from flexpose_ray.errors import ConfigError, DataError
+from flexpose_ray.models.detectors import load_detector
 from flexpose_ray.sources.read import read_source
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.studio.world import Studio, film, shots, studio_poses
@@ -56,11 +57,22 @@ def test_annotations_of_the_pictures_are_kept_from_it(without_ray, tmp_path):
     assert done["scores"] == [] and done["predictions"] is None and not store.exists("predictions.json")
 
 
+def test_a_few_annotated_pictures_join_the_training(without_ray, tmp_path):
+    few = "synthetic:studio?part=pictures&count=6&frames=1"
+    config = PicturesConfig(unlabelled=STUDIO, annotated=few, settings=SETTINGS)
+    pictures, store, rows = read_recipe_pictures(config, "body_15", "pictures"), open_store(str(tmp_path)), []
+    done = detect(config, pictures, studio_poses(Studio("poses", 60)), store, rows.append)
+    assert rows[-1]["anchor"] > 0
+    card = load_detector(done["detector"]).card
+    assert (card["annotated_from"], card["annotated_pictures"]) == (few, 6)
+
+
 @pytest.mark.parametrize(
     ("changes", "skeleton", "error", "named"),
     [
         ({"unlabelled": "nowhere"}, "body_15", DataError, "nowhere: no pictures"),
         ({"test": STUDIO}, "face_68", DataError, "pictures: its test pictures are body_15, its target is not"),
+        ({"annotated": STUDIO}, "face_68", DataError, "its annotated pictures are body_15, its target is not"),
         ({"settings": {"size": 20}}, "body_15", ConfigError, "pictures of 20 and skeleton images of 16 pixels"),
     ],
 )
