@@ -13,7 +13,7 @@ from flexpose_ray.cli.parser import build_parser
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     "README.md", "CHANGELOG.md", "clusters/README.md", "jobs/README.md", "flexpose_ray/methods/RESULTS.md",
-    "flexpose_ray/methods/RESEARCH.md", "flexpose_ray/sources/SOURCES.md", "flexpose_ray/training/DETECTOR.md",
+    "flexpose_ray/methods/RESEARCH.md", "flexpose_ray/sources/SOURCES.md", "flexpose_ray/training/pictures/DETECTOR.md",
 ]  # fmt: skip
 PARSED = ("flexpose ", "python jobs/")
 

@@ -63,8 +63,8 @@ flexpose detect eval --detector models/studio --source "synthetic:studio?part=te
 def train(args) -> Outcome:
     from flexpose_ray.engine.detect.run import run_training
     from flexpose_ray.engine.runtime.progress import StageLines
-    from flexpose_ray.training.detector_settings import DetectorSettings
-    from flexpose_ray.training.unlabelled import Unlabelled
+    from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+    from flexpose_ray.training.pictures.unlabelled import Unlabelled
 
     if (args.prior is None) == (args.annotations is None):
         raise ConfigError("--prior", "give either poses or annotations", "--prior URI, or --annotations KIND:PATH")

@@ -60,7 +60,7 @@ def _translator(sub) -> None:
 def train(args) -> Outcome:
     from flexpose_ray.engine.detect.run import PictureJob, run_training
     from flexpose_ray.engine.runtime.progress import StageLines
-    from flexpose_ray.training.translator_settings import TranslatorSettings
+    from flexpose_ray.training.pictures.translator_settings import TranslatorSettings
 
     settings = settings_of(TranslatorSettings, args.set)
     prior, found = read_prior(args.prior), read_given_pictures(args, settings.size)

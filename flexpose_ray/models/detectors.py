@@ -8,7 +8,7 @@ from flexpose_ray.errors import ConfigError, WeightsError
 from flexpose_ray.models.weights import load_into, read_model, write_model
 from flexpose_ray.networks.picture_reader import PictureReader
 from flexpose_ray.storage.base import PATIENCE_S
-from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
 
 PARTS = ("skeletonizer", "regressor", "prepared")
 

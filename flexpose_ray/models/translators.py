@@ -8,7 +8,7 @@ from flexpose_ray.errors import ConfigError, WeightsError
 from flexpose_ray.models.weights import load_into, read_model, write_model
 from flexpose_ray.networks.translator import PosePainter
 from flexpose_ray.storage.base import PATIENCE_S
-from flexpose_ray.training.translator_settings import TranslatorSettings
+from flexpose_ray.training.pictures.translator_settings import TranslatorSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from flexpose_ray.engine.detect.run import PictureJob, run_training
 from flexpose_ray.engine.runtime.session import ray_session
 from flexpose_ray.pictures.read import read_pictures
 from flexpose_ray.studio.world import Studio, studio_poses
-from flexpose_ray.training.detector import DetectorTrainer
-from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.unlabelled import Unlabelled
+from flexpose_ray.training.pictures.detector import DetectorTrainer
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 
 PAIRS, STEPS = 3, 400
 SETTINGS = DetectorSettings(prepare_steps=0, steps=STEPS)

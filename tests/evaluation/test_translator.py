@@ -18,7 +18,7 @@ from flexpose_ray.pose.alpha import Alpha
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.studio.world import Studio, studio_poses
-from flexpose_ray.training.translator_settings import TranslatorSettings
+from flexpose_ray.training.pictures.translator_settings import TranslatorSettings
 
 SETTINGS = TranslatorSettings(size=32, width=8, blocks=1, critic_width=8)
 

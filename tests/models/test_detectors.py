@@ -10,9 +10,9 @@ from flexpose_ray.models.generators import kind_of, load_generator, load_sampler
 from flexpose_ray.models.weights import write_model
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.studio.world import Studio, studio_poses
-from flexpose_ray.training.detector import DetectorTrainer
-from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.unlabelled import Unlabelled
+from flexpose_ray.training.pictures.detector import DetectorTrainer
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 
 SETTINGS = DetectorSettings(size=32, width=8, batch=4, prepare_steps=3, steps=3)
 PICTURES_N3SS = np.random.default_rng(0).integers(0, 256, (70, 3, 32, 32)).astype(np.uint8)

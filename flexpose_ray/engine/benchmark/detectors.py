@@ -24,11 +24,11 @@ from flexpose_ray.evaluation.detector import evaluate, score_mean_pose
 from flexpose_ray.models.detectors import Detector
 from flexpose_ray.pictures.annotated import AnnotatedPictures
 from flexpose_ray.pose.sets import PoseSet
-from flexpose_ray.training.anchors import Anchors
-from flexpose_ray.training.detector import DetectorTrainer
+from flexpose_ray.training.pictures.anchors import Anchors
+from flexpose_ray.training.pictures.detector import DetectorTrainer
+from flexpose_ray.training.pictures.supervised import SupervisedTrainer
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 from flexpose_ray.training.settings import SINGLE
-from flexpose_ray.training.supervised import SupervisedTrainer
-from flexpose_ray.training.unlabelled import Unlabelled
 
 TRAINING_VERSION = 1  # grows when a detector learns otherwise than before from the same poses and pictures
 

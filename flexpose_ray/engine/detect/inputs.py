@@ -11,8 +11,8 @@ from flexpose_ray.pictures.rows import PictureRows
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.sources.pose_file import poses_to_bytes, read_poses
 from flexpose_ray.storage.base import Store
-from flexpose_ray.training.anchors import Anchors
-from flexpose_ray.training.unlabelled import Unlabelled
+from flexpose_ray.training.pictures.anchors import Anchors
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 
 KEY, PRIOR, CLIPS, ANNOTATED = "key", "prior.parquet", "clips.npz", "annotated.npz"
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from flexpose_ray.models.detectors import save_detector
 from flexpose_ray.models.translators import save_translator
-from flexpose_ray.training.detector import DetectorTrainer
-from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.supervised import SupervisedTrainer
-from flexpose_ray.training.translator import TranslatorTrainer
-from flexpose_ray.training.translator_settings import TranslatorSettings
+from flexpose_ray.training.pictures.detector import DetectorTrainer
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.supervised import SupervisedTrainer
+from flexpose_ray.training.pictures.translator import TranslatorTrainer
+from flexpose_ray.training.pictures.translator_settings import TranslatorSettings
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from flexpose_ray.pictures.rows import PictureRows
 from flexpose_ray.pose.sets import PoseSet
 from flexpose_ray.storage.open import open_store
 from flexpose_ray.studio.world import Studio, studio_poses
-from flexpose_ray.training.detector import DetectorTrainer
-from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.detector import DetectorTrainer
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
 from tests import here
 
 SETTINGS = DetectorSettings(size=32, width=8, batch=4, prepare_steps=8, steps=12)

@@ -28,9 +28,9 @@ from flexpose_ray.pose.limits import PoseLimits
 from flexpose_ray.pose.moments import moments
 from flexpose_ray.storage.base import Store
 from flexpose_ray.storage.open import open_store
-from flexpose_ray.training.detector import DetectorTrainer
-from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.unlabelled import Unlabelled
+from flexpose_ray.training.pictures.detector import DetectorTrainer
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 from tests.small_flow import save_blended, save_flow, save_taught
 
 RUN = {"onnx": run_onnx, "torchscript": run_torchscript}

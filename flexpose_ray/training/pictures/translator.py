@@ -13,16 +13,16 @@ import torch
 import torch.nn.functional as F
 
 from flexpose_ray.networks.translator import PosePainter
-from flexpose_ray.training.picture_trainer import PictureTrainer
+from flexpose_ray.training.pictures.trainer import PictureTrainer
+from flexpose_ray.training.pictures.translator_settings import TranslatorSettings
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 from flexpose_ray.training.settings import SINGLE, Worker
-from flexpose_ray.training.translator_settings import TranslatorSettings
-from flexpose_ray.training.unlabelled import Unlabelled
 
 GENERATORS, CRITICS = ("painter", "skeletonizer"), ("picture_critic", "skeleton_critic")
 
 
 class TranslatorTrainer(PictureTrainer):
-    """Trains a translator; see :class:`~flexpose_ray.training.picture_trainer.PictureTrainer`."""
+    """Trains a translator; see :class:`~flexpose_ray.training.pictures.trainer.PictureTrainer`."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import torch
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.networks.detector import Critic, DenseRegressor, HeatmapRegressor, Painter, Skeletonizer
 from flexpose_ray.pose.alpha import Alpha
-from flexpose_ray.training.named_settings import NamedSettings
+from flexpose_ray.training.pictures.named_settings import NamedSettings
 
 REGRESSORS = ("dense", "heatmap")
 

@@ -11,10 +11,10 @@ from flexpose_ray.judging.keypoints import keypoint_scores
 from flexpose_ray.networks.detector import Painter
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.studio.world import Studio, film, shots, studio_poses
-from flexpose_ray.training.detector import DetectorTrainer
-from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.detector import DetectorTrainer
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 from flexpose_ray.training.settings import SINGLE
-from flexpose_ray.training.unlabelled import Unlabelled
 from tests.training.workers import train_together
 
 SMALL = DetectorSettings(size=32, width=8, batch=8, prepare_steps=6, steps=100)

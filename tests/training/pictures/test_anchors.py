@@ -11,11 +11,11 @@ from flexpose_ray.judging.keypoints import keypoint_scores
 from flexpose_ray.pictures.annotated import read_annotated
 from flexpose_ray.pose.skeleton import BODY_15
 from flexpose_ray.studio.world import Studio, studio_poses
-from flexpose_ray.training.anchors import Anchors
-from flexpose_ray.training.detector import DetectorTrainer
-from flexpose_ray.training.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.anchors import Anchors
+from flexpose_ray.training.pictures.detector import DetectorTrainer
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 from flexpose_ray.training.settings import SINGLE
-from flexpose_ray.training.unlabelled import Unlabelled
 from tests.training.workers import train_together
 
 SMALL = DetectorSettings(size=32, width=8, batch=8, prepare_steps=4, steps=100)

@@ -9,10 +9,10 @@ import torch
 from flexpose_ray.errors import ConfigError
 from flexpose_ray.pictures.read import read_pictures
 from flexpose_ray.studio.world import Studio, studio_poses
+from flexpose_ray.training.pictures.translator import TranslatorTrainer
+from flexpose_ray.training.pictures.translator_settings import TranslatorSettings
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 from flexpose_ray.training.settings import SINGLE
-from flexpose_ray.training.translator import TranslatorTrainer
-from flexpose_ray.training.translator_settings import TranslatorSettings
-from flexpose_ray.training.unlabelled import Unlabelled
 from tests.training.workers import train_together
 
 SMALL = {"size": 16, "width": 8, "blocks": 1, "critic_width": 8, "batch": 4, "pool": 6, "steps": 30}

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from flexpose_ray.training.detector import AVERAGED, DRAWN, DetectorTrainer
-from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.moves import DRAWS, varied
+from flexpose_ray.training.pictures.detector import AVERAGED, DRAWN, DetectorTrainer
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.moves import DRAWS, varied
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 from flexpose_ray.training.settings import SINGLE, Worker
-from flexpose_ray.training.unlabelled import Unlabelled
 
 
 class SupervisedTrainer(DetectorTrainer):
-    """Trains skeletonizer and regressor alone; used as :class:`~flexpose_ray.training.detector.DetectorTrainer`.
+    """Trains skeletonizer and regressor alone; used as
+    :class:`~flexpose_ray.training.pictures.detector.DetectorTrainer`.
 
     Args:
         poses_NJ2: of the pictures, row by row; crop units.

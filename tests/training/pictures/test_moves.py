@@ -2,7 +2,7 @@
 
 import torch
 
-from flexpose_ray.training.moves import moved, moved_poses, recoloured
+from flexpose_ray.training.pictures.moves import moved, moved_poses, recoloured
 
 
 def test_a_copy_is_moved_within_its_bounds():

@@ -6,9 +6,9 @@ import torch
 
 from flexpose_ray.evaluation.detector import score, score_mean_pose
 from flexpose_ray.pictures.annotated import read_annotated
-from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.supervised import SupervisedTrainer
-from flexpose_ray.training.unlabelled import Unlabelled
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.supervised import SupervisedTrainer
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 
 SETTINGS = DetectorSettings(size=32, width=8, batch=16, prepare_steps=20, steps=120, average=0.9, lr=2e-3)
 

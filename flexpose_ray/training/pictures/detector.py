@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 
 from flexpose_ray.networks.picture_reader import PictureReader, as_input
-from flexpose_ray.training.anchors import Anchors
-from flexpose_ray.training.detector_settings import DetectorSettings
-from flexpose_ray.training.moves import DRAWS, moved, varied
-from flexpose_ray.training.picture_trainer import PictureTrainer
+from flexpose_ray.training.pictures.anchors import Anchors
+from flexpose_ray.training.pictures.detector_settings import DetectorSettings
+from flexpose_ray.training.pictures.moves import DRAWS, moved, varied
+from flexpose_ray.training.pictures.trainer import PictureTrainer
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 from flexpose_ray.training.settings import SINGLE, Worker
-from flexpose_ray.training.unlabelled import Unlabelled
 
 COLLECT_AT = 0.99  # how slowly the means of the cycle's terms follow
 AVERAGED = ("skeletonizer", "regressor")  # networks that are averaged while all of them train
@@ -27,7 +27,7 @@ DRAWN_SHARE = 0.9  # of the regressor's loss from drawings of poses; the rest fr
 
 
 class DetectorTrainer(PictureTrainer):
-    """Trains a detector; see :class:`~flexpose_ray.training.picture_trainer.PictureTrainer`.
+    """Trains a detector; see :class:`~flexpose_ray.training.pictures.trainer.PictureTrainer`.
 
     Args:
         prior_NJ2: poses as the pictures' are thought to be distributed; none belongs to a picture. Crop units.

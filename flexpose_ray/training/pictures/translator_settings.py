@@ -11,7 +11,7 @@ from flexpose_ray.errors import ConfigError
 from flexpose_ray.networks.detector import Critic
 from flexpose_ray.networks.translator import Translator
 from flexpose_ray.pose.alpha import Alpha
-from flexpose_ray.training.named_settings import NamedSettings
+from flexpose_ray.training.pictures.named_settings import NamedSettings
 
 
 @dataclass(frozen=True)

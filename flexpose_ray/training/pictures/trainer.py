@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from flexpose_ray.networks.picture_reader import as_input
+from flexpose_ray.training.pictures.unlabelled import Unlabelled
 from flexpose_ray.training.settings import Worker
 from flexpose_ray.training.states import load_moments, named_moments
-from flexpose_ray.training.unlabelled import Unlabelled
 
 
 class PictureTrainer:
