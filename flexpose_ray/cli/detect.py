@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from textwrap import indent
 
-from flexpose_ray.cli.pictures import add_pictures, read_given_pictures, read_prior, settings_of
-from flexpose_ray.cli.verb import FORMATTER, Outcome, Verbs, add_verb
+from flexpose_ray.cli.pictures import (
+    add_pictures,
+    add_prior,
+    add_training,
+    read_given_pictures,
+    read_prior,
+    settings_of,
+)
+from flexpose_ray.cli.verb import Outcome, Verbs, add_group, add_verb
 from flexpose_ray.errors import ConfigError
 
 ALONE_SHARE = 0.5  # of the pictures, from which on a note says that they are alone
@@ -18,30 +24,18 @@ def add_verbs(verbs: Verbs) -> None:
     example = """flexpose detect train --pictures frames/ --prior data/mine --out models/detector
 flexpose detect eval --detector models/detector --source coco:test.json --pictures test/
 flexpose detect predict --detector models/detector --pictures frames/ --out found.json --sheet found.png"""
-    description = f"{summary}.\nEach takes --json, --dry-run and --address; see: flexpose detect VERB --help"
-    parser = verbs.add_parser(
-        "detect",
-        help=summary,
-        description=description,
-        epilog=f"example:\n{indent(example, '  ')}",
-        formatter_class=FORMATTER,
-    )
-    own = parser.add_subparsers(dest="detect_verb", required=True, metavar="VERB")
+    own = add_group(verbs, "detect", summary, example)
 
     example = """flexpose detect train --pictures frames/ --masks masks/ --prior data/mine --out models/detector
 flexpose detect train --pictures "synthetic:studio?count=3000" --prior "synthetic:studio" --out models/studio"""
     sub = add_verb(own, train, "train", "learn to read pictures, from them and from poses that belong to none", example)
     add_pictures(sub)
-    help_text = "poses as the pictures' are distributed: data set, pose set (.parquet) or KIND:PATH; may be repeated"
-    sub.add_argument("--prior", action="append", metavar="URI", help=help_text)
+    add_prior(sub)
     help_text = "KIND:PATH of annotations of the pictures instead: train the supervised twin, to compare with"
     sub.add_argument("--annotations", metavar="SOURCE", help=help_text)
     help_text = "KIND:PATH of a dozen annotated pictures in --pictures, which tell left from right beside --prior"
     sub.add_argument("--annotated", metavar="SOURCE", help=help_text)
-    change = "change a setting, as steps=4000 or size=128; may be repeated; --dry-run lists all"
-    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
-    sub.add_argument("--workers", type=int, default=1, metavar="K", help="Ray workers that share a batch (default: 1)")
-    sub.add_argument("--out", required=True, metavar="URI", help="folder for the model; repeat the command to resume")
+    add_training(sub)
 
     example = """flexpose detect eval --detector models/detector --source coco:test.json --pictures test/
 flexpose detect eval --detector models/studio --source "synthetic:studio?part=test&count=400" """

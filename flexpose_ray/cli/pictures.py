@@ -15,6 +15,20 @@ def add_pictures(sub) -> None:
     sub.add_argument("--max-bad", type=float, metavar="SHARE", help="unreadable pictures let pass (default: 0.01)")
 
 
+def add_prior(sub, required: bool = False) -> None:
+    """Add the option that names poses to learn from."""
+    help_text = "poses as the pictures' are distributed: data set, pose set (.parquet) or KIND:PATH; may be repeated"
+    sub.add_argument("--prior", action="append", required=required, metavar="URI", help=help_text)
+
+
+def add_training(sub) -> None:
+    """Add the options of every training on pictures: settings, workers and the model's place."""
+    change = "change a setting, as steps=4000 or size=128; may be repeated; --dry-run lists all"
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
+    sub.add_argument("--workers", type=int, default=1, metavar="K", help="Ray workers that share a batch (default: 1)")
+    sub.add_argument("--out", required=True, metavar="URI", help="folder for the model; repeat the command to resume")
+
+
 def read_given_pictures(args, size: int):
     """The pictures that ``--pictures`` names; progress is shown where there are many."""
     from flexpose_ray.engine.runtime.progress import ProgressLine

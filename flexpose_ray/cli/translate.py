@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from textwrap import indent
 
-from flexpose_ray.cli.pictures import add_pictures, read_given_pictures, read_prior, settings_of
-from flexpose_ray.cli.verb import FORMATTER, Outcome, Verbs, add_verb
+from flexpose_ray.cli.pictures import (
+    add_pictures,
+    add_prior,
+    add_training,
+    read_given_pictures,
+    read_prior,
+    settings_of,
+)
+from flexpose_ray.cli.verb import Outcome, Verbs, add_group, add_verb
 from flexpose_ray.errors import ConfigError
 
 JUDGED = 1000  # poses that eval paints, by default
@@ -18,25 +24,13 @@ def add_verbs(verbs: Verbs) -> None:
     example = """flexpose translate train  --pictures frames/ --prior data/mine --out models/painter
 flexpose translate sample --translator models/painter --poses data/mine --count 5000 --out made
 flexpose translate eval   --translator models/painter --detector models/detector --poses data/mine"""
-    description = f"{summary}.\nEach takes --json, --dry-run and --address; see: flexpose translate VERB --help"
-    parser = verbs.add_parser(
-        "translate",
-        help=summary,
-        description=description,
-        epilog=f"example:\n{indent(example, '  ')}",
-        formatter_class=FORMATTER,
-    )
-    own = parser.add_subparsers(dest="translate_verb", required=True, metavar="VERB")
+    own = add_group(verbs, "translate", summary, example)
 
     example = "flexpose translate train --pictures frames/ --masks masks/ --prior data/mine --out models/painter"
     sub = add_verb(own, train, "train", "learn from pictures and poses that do not belong together", example)
     add_pictures(sub)
-    help_text = "poses as the pictures' are distributed: data set, pose set (.parquet) or KIND:PATH; may be repeated"
-    sub.add_argument("--prior", action="append", required=True, metavar="URI", help=help_text)
-    change = "change a setting, as steps=8000 or size=128; may be repeated; --dry-run lists all"
-    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
-    sub.add_argument("--workers", type=int, default=1, metavar="K", help="Ray workers that share a batch (default: 1)")
-    sub.add_argument("--out", required=True, metavar="URI", help="folder for the model; repeat the command to resume")
+    add_prior(sub, required=True)
+    add_training(sub)
 
     example = "flexpose translate sample --translator models/painter --poses data/mine --count 5000 --out made"
     sub = add_verb(own, sample, "sample", "paint poses: pictures with COCO annotations", example)

@@ -36,6 +36,21 @@ def add_verb(
     return parser
 
 
+def add_group(verbs: Verbs, name: str, summary: str, example: str) -> Verbs:
+    """Add a verb that has verbs of its own; returns what takes these.
+
+    Args:
+        verbs: what ``add_subparsers`` returned.
+        name: as it is typed.
+        summary: what they do, for the list of verbs and for its own help.
+        example: complete commands, one a line.
+    """
+    description = f"{summary}.\nEach takes --json, --dry-run and --address; see: flexpose {name} VERB --help"
+    epilog = f"example:\n{indent(example, '  ')}"
+    parser = verbs.add_parser(name, help=summary, description=description, epilog=epilog, formatter_class=FORMATTER)
+    return parser.add_subparsers(dest=f"{name}_verb", required=True, metavar="VERB")
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Let a verb take settings from a recipe and change single ones."""
     group = parser.add_argument_group("settings")

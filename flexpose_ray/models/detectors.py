@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from flexpose_ray.errors import ConfigError, WeightsError
-from flexpose_ray.models.weights import load_into, read_model, write_model
+from flexpose_ray.models.picture_models import config_of, read_picture_model
+from flexpose_ray.models.weights import load_into, write_model
 from flexpose_ray.networks.picture_reader import PictureReader
 from flexpose_ray.storage.base import PATIENCE_S
 from flexpose_ray.training.pictures.detector_settings import DetectorSettings
@@ -33,8 +33,7 @@ class Detector:
 def save_detector(uri: str, reader: PictureReader, settings: DetectorSettings, card: dict) -> str:
     """Write a detector to the folder ``uri``; returns its digest."""
     tensors = {f"{part}.{k}": v for part in PARTS for k, v in getattr(reader, part).state_dict().items()}
-    config = {"settings": asdict(settings), "skeleton": reader.alpha.skeleton_name}
-    return write_model(uri, "detector", config, tensors, card)
+    return write_model(uri, "detector", config_of(settings, reader.alpha), tensors, card)
 
 
 def load_detector(uri: str, patience_s: float = PATIENCE_S) -> Detector:
@@ -43,12 +42,7 @@ def load_detector(uri: str, patience_s: float = PATIENCE_S) -> Detector:
     Raises:
         WeightsError: missing, damaged, or another kind of model.
     """
-    model = read_model(uri, "detector", patience_s)
-    try:
-        settings = DetectorSettings(**model.config["settings"])
-        alpha = settings.alpha(model.config["skeleton"])
-    except (KeyError, TypeError, ConfigError) as error:
-        raise WeightsError(uri, f"its config is not one of this version: {error}", "upgrade flexpose-ray") from error
+    model, settings, alpha = read_picture_model(uri, "detector", DetectorSettings, patience_s)
     networks = settings.networks(alpha.skeleton.n_joints)
     parts = {"skeletonizer": networks["skeletonizer"], "regressor": networks["regressor"]}
     parts["prepared"] = settings.networks(alpha.skeleton.n_joints)["regressor"]

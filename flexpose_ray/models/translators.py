@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from flexpose_ray.errors import ConfigError, WeightsError
-from flexpose_ray.models.weights import load_into, read_model, write_model
+from flexpose_ray.models.picture_models import config_of, read_picture_model
+from flexpose_ray.models.weights import load_into, write_model
 from flexpose_ray.networks.translator import PosePainter
 from flexpose_ray.storage.base import PATIENCE_S
 from flexpose_ray.training.pictures.translator_settings import TranslatorSettings
@@ -31,8 +31,7 @@ class StoredTranslator:
 def save_translator(uri: str, painter: PosePainter, settings: TranslatorSettings, card: dict) -> str:
     """Write a translator to the folder ``uri``; returns its digest."""
     tensors = {f"painter.{k}": v for k, v in painter.painter.state_dict().items()}
-    config = {"settings": asdict(settings), "skeleton": painter.alpha.skeleton_name}
-    return write_model(uri, "translator", config, tensors, card)
+    return write_model(uri, "translator", config_of(settings, painter.alpha), tensors, card)
 
 
 def load_translator(uri: str, patience_s: float = PATIENCE_S) -> StoredTranslator:
@@ -41,12 +40,7 @@ def load_translator(uri: str, patience_s: float = PATIENCE_S) -> StoredTranslato
     Raises:
         WeightsError: missing, damaged, or another kind of model.
     """
-    model = read_model(uri, "translator", patience_s)
-    try:
-        settings = TranslatorSettings(**model.config["settings"])
-        alpha = settings.alpha(model.config["skeleton"])
-    except (KeyError, TypeError, ConfigError) as error:
-        raise WeightsError(uri, f"its config is not one of this version: {error}", "upgrade flexpose-ray") from error
+    model, settings, alpha = read_picture_model(uri, "translator", TranslatorSettings, patience_s)
     painter = settings.networks(alpha.skeleton.n_joints)["painter"]
     load_into(painter, model.tensors, "painter", uri)
     painter.eval().requires_grad_(False)

@@ -5,19 +5,12 @@ from __future__ import annotations
 import base64
 from html import escape
 
+from flexpose_ray.engine.benchmark.detector_table import COLUMNS as SCORES
 from flexpose_ray.report.data import ReportData
 from flexpose_ray.report.html import section
 
-COLUMNS = {  # key in a row of scores: heading, factor, format
-    "count": ("pictures", 1, "{:,}"),
-    "error": ("error", 100, "{:.2f}"),
-    "corrected_error": ("corrected", 100, "{:.2f}"),
-    "best_error": ("best", 100, "{:.2f}"),
-    "nme": ("NME", 100, "{:.2f}"),
-    "pck10": ("PCK10", 100, "{:.1f}"),
-    "best_pck10": ("best PCK10", 100, "{:.1f}"),
-    "flipped": ("flipped", 100, "{:.0f}"),
-}
+SHOWN = ("error", "corrected_error", "best_error", "nme", "pck10", "best_pck10", "flipped")
+COLUMNS = {"count": ("pictures", 1, "{:,}")} | {key: SCORES[key] for key in SHOWN}
 
 
 def detector(run: ReportData) -> str:
