@@ -37,7 +37,7 @@ def test_a_worker_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(
 
     def kill_once(row: dict) -> None:
         rows.append(row)
-        if row.get("kimg", 0) >= 0.24 and not killed:
+        if row.get("kimg", 0) >= 0.24 and last_checkpoint(store) is not None and not killed:
             killed.extend(workers_among(psutil.Process().children(recursive=True)))
             for worker in killed:
                 worker.kill()

@@ -47,6 +47,7 @@ class Multinode:
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",
+            "RAY_raylet_start_wait_time_s": "180",  # on a machine that is busy with other things
         }  # fmt: skip
         self.env.pop("RAY_ADDRESS", None)
         command = [
