@@ -18,9 +18,9 @@ from tests.training.workers import train_together
 SMALL = {"size": 16, "width": 8, "blocks": 1, "critic_width": 8, "batch": 4, "pool": 6, "steps": 30}
 
 
-def trained(count: int, worker=SINGLE, **changes) -> TranslatorTrainer:
-    seen = read_pictures("synthetic:studio?count=32&backdrop=no", 16)
-    prior_NJ2 = studio_poses(Studio("poses", 60)).keypoints_NJ2
+def trained(count: int, worker=SINGLE, pictures: int = 32, poses: int = 60, **changes) -> TranslatorTrainer:
+    seen = read_pictures(f"synthetic:studio?count={pictures}&backdrop=no", 16)
+    prior_NJ2 = studio_poses(Studio("poses", 400)).keypoints_NJ2[:poses]
     settings = TranslatorSettings(**SMALL | changes)
     trainer = TranslatorTrainer("body_15", Unlabelled(seen.pictures_N3SS, seen.clip_N), prior_NJ2, settings, worker)
     for _ in range(count):
@@ -38,6 +38,29 @@ def test_what_comes_back_becomes_what_went():
         assert last < 0.5 * first
     drawn, pictures = next(trainer.painter.paint(studio_poses(Studio("poses", 3)).keypoints_NJ2))
     assert drawn.shape == pictures.shape == (3, 16, 16, 3) and pictures.dtype == np.uint8
+
+
+def test_what_is_painted_follows_the_pose():
+    """Silhouettes resemble the drawing of their own pose, not those of others; before training neither."""
+    trainer = trained(0, pictures=320, poses=300, steps=200, lr=2e-3)
+    new_NJ2 = studio_poses(Studio("poses", 400)).keypoints_NJ2[300:364]  # none that it learns from
+
+    def likeness() -> tuple[float, float]:
+        """Mean correlation with its own drawing, and with the others', of what differs from the mean picture."""
+        maps = []
+        for images_NHWC in next(trainer.painter.paint(new_NJ2)):
+            brightness = images_NHWC.max(3).reshape(len(new_NJ2), -1).astype(np.float64)
+            brightness -= brightness.mean(0)
+            maps.append(brightness / np.linalg.norm(brightness, axis=1, keepdims=True))
+        pairs = maps[0] @ maps[1].T
+        own = np.eye(len(pairs), dtype=bool)
+        return pairs[own].mean(), pairs[~own].mean()
+
+    assert likeness()[0] < 0.05
+    for _ in range(200):
+        trainer.step()
+    own, others = likeness()
+    assert own > 0.12 and others < 0.05
 
 
 @pytest.mark.parametrize("changes", [{}, {"pool": 0}, {"channels": 1}, {"identity": 0.5, "stem": 1}])
