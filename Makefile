@@ -7,8 +7,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Where it is set, every process compiles all of torch and Ray anew: eight seconds of the CPU each, and Ray starts many.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
-# Three at a time, for many wait; those that share one Ray, one cluster of nodes or one finished run stay in one process.
-PARALLEL := -n 3 --dist loadgroup
+# Tests that share one Ray, one cluster of nodes or one finished run stay in one process.
+PARALLEL := -n 2 --dist loadgroup
 # Without a GPU the plain torch of Linux brings gigabytes of CUDA libraries; an index of CPU builds spares them.
 TORCH_INDEX ?=
 torch_index := $(if $(TORCH_INDEX),$(if $(shell command -v nvidia-smi),,--extra-index-url $(TORCH_INDEX)))

@@ -44,7 +44,7 @@ def test_a_killed_benchmark_goes_on_where_it_was(
     assert main(command) == 0
     out, err = capsys.readouterr()
     assert cells(tmp_path).items() >= kept.items(), "what was finished was done again"
-    assert len(cells(tmp_path)) == 12 and not list(tmp_path.rglob(".tmp-*"))
+    assert len(cells(tmp_path)) == 12
     table = json.loads(out)
     assert {row["draws"] for row in table["pairs"][0]["rows"]} == {2}
 
