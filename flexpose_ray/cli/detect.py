@@ -33,7 +33,7 @@ flexpose detect train --pictures "synthetic:studio?count=3000" --prior "syntheti
     add_prior(sub)
     help_text = "KIND:PATH of annotations of the pictures instead: train the supervised twin, to compare with"
     sub.add_argument("--annotations", metavar="SOURCE", help=help_text)
-    help_text = "KIND:PATH of a dozen annotated pictures in --pictures, which tell left from right beside --prior"
+    help_text = "KIND:PATH of a dozen annotated pictures in --pictures, beside --prior: on which side left mostly is"
     sub.add_argument("--annotated", metavar="SOURCE", help=help_text)
     add_training(sub)
 

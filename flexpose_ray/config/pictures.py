@@ -19,7 +19,7 @@ class PicturesConfig(Section):
         "their poses, whose annotations only a supervised twin sees"
     )
     test: str | None = Field(None, description="KIND:PATH of annotated pictures to judge by")
-    annotated: str | None = Field(None, description="KIND:PATH of a dozen annotated pictures, to learn sides from")
+    annotated: str | None = Field(None, description="KIND:PATH of a dozen annotated pictures, see DETECTOR.md")
     mapping: str | None = Field(None, description="from our joints to the annotations', where they need one")
     folder: str = Field(".", description="folder or .tar file of the pictures that annotations name")
     masks: str | None = Field(None, description="folder of masks of all pictures")

@@ -11,7 +11,7 @@ from flexpose_ray.studio.world import Studio
 
 USE = (
     "synthetic:studio?count=2000&seed=0, with &part=poses|pictures|test, &actions=walking,waving, &people=N, "
-    "&cameras=N, &motion=bvh:FOLDER?every=3"
+    "&cameras=N, &frames=N, &motion=bvh:FOLDER?every=3"
 )
 TRUTH = {"yes": True, "no": False}
 

@@ -1,4 +1,4 @@
-"""A few pictures whose poses are known, which tell a detector the left of people from their right."""
+"""A few pictures whose poses are known, which tell a detector on which side the left of people mostly is."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class DetectorTrainer(PictureTrainer):
 
     Args:
         prior_NJ2: poses as the pictures' are thought to be distributed; none belongs to a picture. Crop units.
-        anchors: a few annotated pictures, which every step learns from too: what else tells left from right? With none,
+        anchors: a few annotated pictures that every step learns from too: on which side left mostly is. With none,
             or a weight of 0, every step is as without.
     """
 

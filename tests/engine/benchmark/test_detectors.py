@@ -119,6 +119,9 @@ def test_one_detector_learns_from_the_poses_that_it_is_given(tiny_generator: str
         for prior in (prior_NJ2, prior_NJ2, prior_NJ2[::-1].copy())
     )
     assert one == same != other
+    anchored = recipe(tiny_generator, {"annotated": "synthetic:studio?part=pictures&count=6&frames=1"})
+    few = read_gallery(anchored.pairs[0], poses.rest)
+    assert judge(cells["coral-0-0.json"], few, PoseSet(prior_NJ2, "body_15"), "cpu")["scores"] not in (one, other)
     mean = judge(cells["mean_pose-0.json"], gallery, None, "cpu")["scores"]
     truth_NJ2 = gallery.test.poses.keypoints_NJ2
     assert mean["error"] == pytest.approx(np.linalg.norm(poses.rest.keypoints_NJ2.mean(0) - truth_NJ2, axis=2).mean())
