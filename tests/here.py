@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,7 +56,7 @@ def run_workers(
     launch(Loop(worker.train_worker, given, (1, 1), None), on_progress)
 
 
-def launch(loop: Loop, on_progress: Callable[[dict], None], resources: dict | None = None) -> None:
+def launch(loop: Loop, on_progress: Callable[[dict], None], resources: dict | None = None, threads: int = 1) -> None:
     """Like ``engine.train.launch.launch``, as the only worker."""
     context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
     nobody = SimpleNamespace(wait=SimpleNamespace(remote=object))
@@ -65,17 +66,21 @@ def launch(loop: Loop, on_progress: Callable[[dict], None], resources: dict | No
         patch.setattr(ray, "wait", lambda waiting, timeout=None: ([], waiting))  # nobody asks to leave
         for module in (worker, detector_worker):
             patch.setattr(module, "get_device", lambda: torch.device("cpu"))
-        loop.function({**loop.given, "threads": 1, "stop": nobody})
+        loop.function({**loop.given, "threads": threads, "stop": nobody})
 
 
 @contextmanager
-def without_ray() -> Iterator[None]:
-    """Within the block, `generate`, `repair`, `pretrain` and `detect train` do their work in this process."""
+def without_ray(threads: int = 1) -> Iterator[None]:
+    """Within the block, `generate`, `repair`, `pretrain` and `detect train` do their work in this process.
+
+    Args:
+        threads: of trainings on pictures; last bits depend on their number.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generation, "render", render)
         patch.setattr(repair, "render", render)
         patch.setattr(training, "run_workers", run_workers)
-        patch.setattr(detection, "launch", launch)
+        patch.setattr(detection, "launch", partial(launch, threads=threads))
         for module in (training, detection):
             patch.setattr(module, "ray_session", nullcontext)
         yield
