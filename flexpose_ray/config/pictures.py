@@ -69,8 +69,7 @@ def detector_settings(config: PicturesConfig, where: str) -> Any:
     Raises:
         ConfigError: an unknown setting, or a value out of range.
     """
-    from flexpose_ray.training.pictures.detector_settings import (
-        DetectorSettings,  # here, so that other recipes load no torch
-    )
+    # Here, so that other recipes load no torch.
+    from flexpose_ray.training.pictures.detector_settings import DetectorSettings
 
     return DetectorSettings.of(config.settings, f"{where}.settings")

@@ -64,6 +64,10 @@ def write_pictures(
     size, count, painted = translator.settings.size, len(poses), 0
     names = [f"images/{i:08d}.png" for i in range(1, count + 1)]
     there = _there(store, translator, poses)
+
+    def write(key: str, picture_HW3: np.ndarray) -> None:
+        store.put(key, _png(picture_HW3))
+
     with ThreadPoolExecutor(WRITERS) as pool:
         for start in range(0, count, PAINT_BATCH):  # in the batches of an unbroken call, on which last bits depend
             keys = names[start : start + PAINT_BATCH]
@@ -71,7 +75,7 @@ def write_pictures(
             if not rows:
                 continue
             _, pictures_NHW3 = next(translator.painter.paint(poses.keypoints_NJ2[start : start + PAINT_BATCH]))
-            list(pool.map(lambda row: store.put(keys[row], _png(pictures_NHW3[row])), rows))  # noqa: B023
+            list(pool.map(write, [keys[row] for row in rows], pictures_NHW3[rows]))
             painted += len(rows)
             on_progress(start + len(keys), count)
     if painted or ANNOTATIONS not in there:

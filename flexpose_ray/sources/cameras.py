@@ -8,6 +8,7 @@ import numpy as np
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.geometry import body_length, project
+from flexpose_ray.sources.options import parse_whole
 
 FIXED_YAWS, FIXED_PITCH = (45, 135, 225, 315), 10  # degrees
 RANDOM_PITCHES = (0, 30)  # degrees
@@ -103,17 +104,26 @@ def parse_cameras(given: dict[str, str], source: str) -> Cameras:
         raise ConfigError(where, "no cameras to see the motion", f"add {USE}")
     if kind not in OPTIONS:
         raise ConfigError(where, f"unknown cameras {kind!r}", f"write {USE}")
-    up = given.pop("up", "")
-    if up and up not in TURNS:
-        raise ConfigError(where, f"up is {up!r}, expected an axis", f"write up={', up='.join(TURNS)}")
+    if up := given.pop("up", ""):
+        check_axis(up, where)
     for name, value in given.items():
         if name not in OPTIONS[kind]:
             raise ConfigError(where, f"{name} is no option of {kind} cameras", f"write {USE}")
-        if name != "label" and not (value.isdecimal() and len(value) < 10 and int(value) >= (name != "seed")):
-            raise ConfigError(where, f"{name} is {value!r}, expected a whole number", f"write {USE}")
+        if name != "label":
+            parse_whole(name, value, where, f"write {USE}", least=0 if name == "seed" else 1)
     options = OPTIONS[kind] | given
     views, seed = options.get("views", len(FIXED_YAWS)), options.get("seed", 0)
     return Cameras(kind == "fixed", int(options["every"]), int(views), int(seed), options["label"], up)
+
+
+def check_axis(up: str, where: str) -> None:
+    """Let only the axes pass that may point up.
+
+    Raises:
+        ConfigError: another one.
+    """
+    if up not in TURNS:
+        raise ConfigError(where, f"up is {up!r}, expected an axis", f"write up={', up='.join(TURNS)}")
 
 
 def upright(world_FS3: np.ndarray, up: str) -> np.ndarray:

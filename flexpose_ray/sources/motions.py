@@ -8,12 +8,12 @@ import numpy as np
 
 from flexpose_ray.errors import ConfigError, DataError
 from flexpose_ray.pose.skeleton import BODY_15
-from flexpose_ray.sources.cameras import TURNS, distance_to, upright
+from flexpose_ray.sources.cameras import check_axis, distance_to, upright
 from flexpose_ray.sources.film import body_of
 from flexpose_ray.sources.formats import FORMATS
 from flexpose_ray.sources.joint_map import read_mapping
 from flexpose_ray.sources.opening import expand, path_and_query, read_parts
-from flexpose_ray.sources.options import parse_options
+from flexpose_ray.sources.options import parse_options, parse_whole
 from flexpose_ray.sources.raw import RawPoses
 from flexpose_ray.studio.captured import Motion
 
@@ -47,17 +47,15 @@ def read_motions(source: str) -> tuple[Motion, ...]:
     own = options.own
     if options.skeleton is not None:
         raise ConfigError(where, "the studio's people have the joints of body_15", "leave skeleton out")
-    if own.get("up") not in (None, *TURNS):
-        raise ConfigError(where, f"up is {own['up']!r}, expected an axis", f"write up={', up='.join(TURNS)}")
-    every = own.get("every", "1")
-    if not (every.isdecimal() and len(every) < 10 and int(every)):
-        raise ConfigError(where, f"every is {every!r}, expected a whole number", "write every=3")
+    if "up" in own:
+        check_axis(own["up"], where)
+    every = parse_whole("every", own.get("every", "1"), where, "write every=3")
     joint_map = read_mapping(Path(own["mapping"])) if "mapping" in own else None
     found = []
     for clip in read_parts(kind, path, options):
         if isinstance(clip, RawPoses):  # one of few files that cannot be read
             continue
-        body_FJ3 = upright(body_of(clip, joint_map), own.get("up") or clip.up)[:: int(every)]
+        body_FJ3 = upright(body_of(clip, joint_map), own.get("up") or clip.up)[::every]
         if options.swap_sides:
             body_FJ3 = body_FJ3[:, list(BODY_15.flip)]
         if len(body_FJ3):

@@ -92,6 +92,25 @@ def parse_options(query: str, source: str, own: tuple[str, ...] = (), in_3d: boo
     )
 
 
+def parse_whole(name: str, text: str, where: object, way_out: str, least: int = 1, digits: int = 9) -> int:
+    """The whole number that an option gives.
+
+    Args:
+        name: of the option.
+        text: its value.
+        where: for errors.
+        way_out: for errors.
+        least: smallest number allowed.
+        digits: of the longest text allowed.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if not (text.isdecimal() and len(text) <= digits and int(text) >= least):
+        raise ConfigError(where, f"{name} is {text!r}, expected a whole number", way_out)
+    return int(text)
+
+
 def parse_size(text: str, where: str) -> tuple[float, float]:
     """(width, height) of ``640x480``.
 

@@ -64,8 +64,10 @@ class Studio:
         if unknown or not self.actions:
             problem = f"unknown action {unknown[0]!r}" if unknown else "no action"
             raise ConfigError(where, problem, f"choose some of {', '.join(known)}")
-        ranges = {"count": (1, 10**7), "seed": (0, 2**32), "people": (1, 1000), "cameras": (1, 4), "size": (8, MOST_PX)}
-        ranges["frames"] = 1, MOST_FRAMES
+        ranges = {
+            "count": (1, 10**7), "seed": (0, 2**32), "people": (1, 1000), "cameras": (1, 4), "size": (8, MOST_PX),
+            "frames": (1, MOST_FRAMES),
+        }  # fmt: skip
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(where, f"{name} is {getattr(self, name)}", f"choose one between {low} and {high}")
@@ -100,12 +102,9 @@ def shots(studio: Studio) -> list[Shot]:
         action = studio.actions[i % len(studio.actions)]  # in turn, so that all are as frequent
         person, yaw = int(rng.choice(people)), YAWS[rng.integers(studio.cameras)]
         frames = min(studio.frames, studio.count - start)
-        if takes:
-            take = takes[action][rng.integers(len(takes[action]))]
-            clip = act(take, frames, rng), take.name
-        else:
-            clip = (perform(action, bodies[person], frames, rng),)
-        clips.append(Shot(f"{studio.part}-{i:05d}", action, person, yaw, *clip))
+        take = takes[action][rng.integers(len(takes[action]))] if takes else None
+        world_FJ3 = act(take, frames, rng) if take else perform(action, bodies[person], frames, rng)
+        clips.append(Shot(f"{studio.part}-{i:05d}", action, person, yaw, world_FJ3, take.name if take else ""))
     return clips
 
 

@@ -95,7 +95,7 @@ class Gallery:
         truth_NJ2: their poses, for the supervised twin; None where nobody annotated them.
         test: to judge by.
         mean_J2: of the target's poses that are not held out.
-        anchors: a few annotated pictures that every detector learns sides from; None for none.
+        anchors: a few annotated pictures that every detector learns from too; None for none.
     """
 
     pictures: Unlabelled

@@ -49,7 +49,7 @@ class PictureJob:
         prior: poses as the pictures' are thought to be distributed; those of the pictures, row by row, of a twin.
         settings: of training, of the kind's class.
         workers: that share every batch.
-        annotated: a few pictures with their poses, which a detector learns sides from; None for none.
+        annotated: a few pictures with their poses, which a detector learns from too; None for none.
 
     Raises:
         ConfigError: so many workers cannot share a batch.

@@ -40,7 +40,7 @@ class RecipePictures:
         unlabelled: to learn from.
         truth: the same with their poses, for a supervised twin; None where nobody annotated them.
         test: to judge by; None where the recipe names none.
-        annotated: a few to learn sides from; None where the recipe names none.
+        annotated: a few with their poses, to learn from too; None where the recipe names none.
     """
 
     unlabelled: PictureSet | None

@@ -145,9 +145,14 @@ class DetectorTrainer(PictureTrainer):
         x = as_input(self._tensor(self.anchors.pictures_N3SS[mine_N], share=False))
         poses = self._tensor(self.anchors.poses_NJ2[mine_N], share=False)
         x, wanted = varied(x, poses, jitter_N8, self.alpha.skeleton.flip)
+        points, drawn = self._misread(x, wanted)
+        return drawn + points / DRAWN
+
+    def _misread(self, x: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean squared errors of what pictures become whose poses are known: as points, and as skeleton images."""
         skeletons = self.networks["skeletonizer"](x)
         points = F.mse_loss(self.networks["regressor"](skeletons), wanted)
-        return F.mse_loss(skeletons, self.alpha.draw(wanted)) + points / DRAWN
+        return points, F.mse_loss(skeletons, self.alpha.draw(wanted))
 
     @staticmethod
     def _cycle(painted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -48,8 +48,7 @@ class DetectorSettings(NamedSettings):
         "size": (8, 1024), "skeleton_size": (8, 1024), "channels": (1, 3), "limb_width": (1e-3, 0.5), "width": (8, 512),
         "convs": (1, 4), "scales": (1, 4), "batch": (1, 4096), "lr": (1e-8, 1.0), "prepare_steps": (0, 10**8),
         "steps": (1, 10**8), "cycle": (0.0, 1e6), "adversary": (0.0, 1e6), "anchor": (0.0, 1e6), "augment": (0, 1),
-        "average": (0.0, 0.999999),
-        "seed": (0, 2**32),
+        "average": (0.0, 0.999999), "seed": (0, 2**32),
     }  # fmt: skip
 
     size: int = 64

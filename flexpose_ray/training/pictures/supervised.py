@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from flexpose_ray.training.pictures.detector import AVERAGED, DRAWN, DetectorTrainer
 from flexpose_ray.training.pictures.detector_settings import DetectorSettings
@@ -43,9 +42,7 @@ class SupervisedTrainer(DetectorTrainer):
         if self.settings.augment:
             jitter_N8 = self._tensor(rng.random((len(rows_N), DRAWS), np.float32))
             x, wanted = varied(x, wanted, jitter_N8, self.alpha.skeleton.flip)
-        skeletons = self.networks["skeletonizer"](x)
-        points = F.mse_loss(self.networks["regressor"](skeletons), wanted)
-        drawn = F.mse_loss(skeletons, self.alpha.draw(wanted))
+        points, drawn = self._misread(x, wanted)
         self._update({"reader": (points + DRAWN * drawn, ("skeletonizer", "regressor"))})
         self._average(AVERAGED, self.step_count - self.settings.prepare_steps)
         return {"points": points.item(), "drawn": drawn.item()}

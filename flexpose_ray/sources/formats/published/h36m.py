@@ -27,6 +27,7 @@ from flexpose_ray.sources.formats.published.h36m_simplified import (
 )
 from flexpose_ray.sources.joint_map import JointMap
 from flexpose_ray.sources.known import known_map
+from flexpose_ray.sources.options import parse_whole
 from flexpose_ray.sources.raw import RawPoses
 
 PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -95,7 +96,7 @@ def read_h36m(
         ConfigError: an option that cannot be used.
         DataError: a damaged file, other joints, or a missing package.
     """
-    step = _step(file, every)
+    step = parse_whole("every", every, file, "write every=5", digits=6)
     for name, value, known in (("half", half, HALVES), ("group", group, GROUPS)):
         if value not in known:
             words = " or ".join(word for word in known if word)
@@ -191,12 +192,6 @@ def _subject(file: Path) -> str:
 
 def _wanted(value: str, wanted: str) -> bool:
     return not wanted or value.lower() in {word.strip().lower() for word in wanted.split(",")}
-
-
-def _step(file: Path, every: str) -> int:
-    if not every.isdecimal() or not 1 <= len(every) <= 6 or int(every) < 1:
-        raise ConfigError(file, f"every is {every!r}, expected a whole number", "write every=5")
-    return int(every)
 
 
 def _joints(file: Path, points: np.ndarray, axes: int) -> tuple[list[str], JointMap]:
