@@ -26,9 +26,9 @@ pytestmark = pytest.mark.slow
 DATA = ["--pictures", "synthetic:studio?count=48&backdrop=no", "--prior", "synthetic:studio?count=100"]
 SMALL = ["size=32", "width=8", "batch=4", "prepare_steps=300", "steps=300"]
 DETECTOR = ["detect", "train", *DATA, *(f"--set={text}" for text in SMALL)]
-TINY = ["size=16", "width=8", "blocks=1", "critic_width=8", "pool=6", "steps=500"]
+TINY = ["size=16", "width=8", "blocks=1", "critic_width=8", "pool=6", "steps=250"]
 TRANSLATOR = ["translate", "train", *DATA, *(f"--set={text}" for text in TINY)]
-LAST = 500  # step of the translator
+LAST = 250  # step of the translator
 
 
 def undisturbed(command: list[str], kind: str, folder: Path) -> str:
